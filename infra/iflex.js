@@ -1,0 +1,17 @@
+#!/usr/bin/env node
+// The `iflex` command: starts the TypeScript command line on the Node 24 that came with the dependencies, whatever
+// Node started this file (Node strips types from 22.18 on, and no code of ours relies on an older one).
+import { spawn } from 'node:child_process';
+import { existsSync, realpathSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = dirname(realpathSync(fileURLToPath(import.meta.url)));
+const node24 = join(here, '..', 'node_modules', 'node', 'bin', 'node');
+if (!existsSync(node24)) {
+  console.error('Dependencies are not installed. Run `npm install` in the project folder first.');
+  process.exit(1);
+}
+const child = spawn(node24, [join(here, 'cli', 'main.ts'), ...process.argv.slice(2)], { stdio: 'inherit' });
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+child.on('exit', (code, signal) => process.exit(code ?? (signal === 'SIGINT' ? 130 : 143)));

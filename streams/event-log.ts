@@ -1,0 +1,135 @@
+/**
+ * The port of the event log: ordered, partitioned, durable records, and the atomic step of a task. Two implementations
+ * (postgres-log here, kafka-log with the next issue) pass one contract suite: test/streams/event-log-contract.ts.
+ */
+
+/** Who delivered a record and as its which delivery: what makes a redelivery recognisable (`ce_id` = source#number). */
+export interface RecordHeaders {
+  /** CloudEvents source: a file hash, a meter gateway, or the processor of a derived event. */
+  source: string;
+  /** Number of the delivery within its source and partition, ascending; -1 where `id` is a hash of content. */
+  number: number;
+  /** Derived events: hash of content. Facts: undefined, the id is source#number. */
+  id?: string;
+  /** CloudEvents type: the name of the Avro record. */
+  type: string;
+  /** When the content became known (UTC epoch ms); CloudEvents time. */
+  knownAtMs: number;
+  /** Derived events: the trigger's id and the ranges of positions read, e.g. "src#12 meter.readings/3:100-164". */
+  causes?: string;
+  /** Derived events: id of the `runs` event. */
+  run?: string;
+  /** W3C trace context, passed through. */
+  traceparent?: string;
+}
+
+/** A record on its way into the log. `value` is a Confluent-framed Avro body. */
+export interface NewRecord {
+  topic: string;
+  key: string;
+  value: Uint8Array;
+  headers: RecordHeaders;
+  /** Only for topics keyed by partition (ticks, runs): overrides the partitioner. */
+  partition?: number;
+}
+
+/** A record of the log. `offset` ascends within (topic, partition), holes are legal. */
+export interface LogRecord extends NewRecord {
+  partition: number;
+  offset: number;
+  /** Set by the log, never falls within a partition (UTC epoch ms). */
+  appendedMs: number;
+}
+
+export interface TopicPartition {
+  topic: string;
+  partition: number;
+}
+
+export interface AppendResult {
+  appended: number;
+  /** Records whose (source, number) the partition had seen: skipped, as they are redeliveries. */
+  redelivered: number;
+}
+
+/** Next offset to read, by "topic" for a task's partition. */
+export type Positions = Record<string, number>;
+
+export interface StepJournalEntry {
+  topic: string;
+  firstOffset: number;
+  /** Offset after the last record read (holes are legal, so a count alone would not say where it ends). */
+  endOffset: number;
+  count: number;
+}
+
+/** One atomic step of a task. Everything of it becomes visible together, or nothing. */
+export interface Step {
+  outputs: NewRecord[];
+  /** Changed keys' state; opaque to the log. */
+  delta: Uint8Array;
+  /** Order in which inputs were read. */
+  journal: StepJournalEntry[];
+  positions: Positions;
+  /** A full snapshot to keep from this step on, which lets earlier deltas go. */
+  snapshot?: { label: string; streamTimeMs: number; bytes: Uint8Array };
+}
+
+/** What an owner finds when it takes a task over. */
+export interface TaskState {
+  stepNumber: number;
+  positions: Positions;
+  snapshot: { label: string; bytes: Uint8Array } | null;
+  /** Deltas after the snapshot, in order. */
+  deltas: Uint8Array[];
+}
+
+/** An owned task. Commits of a fenced owner throw TASK_FENCED. */
+export interface TaskHandle {
+  readonly partition: number;
+  readonly state: TaskState;
+  commit(step: Step): Promise<void>;
+  /** Forgets the handle without touching the log. */
+  release(): Promise<void>;
+}
+
+export interface ReadOptions {
+  maxRecords: number;
+  maxBytes: number;
+}
+
+export interface ReadResult {
+  records: LogRecord[];
+  /** Where to read on: after the last record, or after trailing holes. */
+  nextOffset: number;
+}
+
+export interface EventLog {
+  readonly namespace: string;
+  /** Appends atomically; per partition in the order given. Unknown topics and oversized values are refused whole. */
+  append(records: NewRecord[]): Promise<AppendResult>;
+  /** Records from `offset` on, in order, whole up to the bounds (at least one if there is one). */
+  read(at: TopicPartition, offset: number, options: ReadOptions): Promise<ReadResult>;
+  /** Several positions in one consistent look: nothing committed later than another result of the same call. */
+  readMany(requests: { at: TopicPartition; offset: number }[], options: ReadOptions): Promise<ReadResult[]>;
+  /** First offset whose record was appended at or after the time; the end where there is none. */
+  offsetAtAppendedTime(at: TopicPartition, appendedMs: number): Promise<number>;
+  endOffsets(topic: string): Promise<number[]>;
+  /** Takes the task of a partition over: fences every earlier owner first, then reads its state. */
+  takeTask(partition: number): Promise<TaskHandle>;
+  /** Positions committed by a task, without taking it. */
+  taskPositions(partition: number): Promise<Positions>;
+  /** The journal of a task from a step on, for verify replays. */
+  journal(
+    partition: number,
+    fromStep: number,
+    maxSteps: number,
+  ): Promise<{ step: number; entries: StepJournalEntry[] }[]>;
+  /** Keeps the latest record of each key of a compacted topic; others become holes. */
+  compact(topic: string): Promise<{ removed: number }>;
+  /** Drops records appended before the time from a topic with retention. */
+  retain(topic: string, beforeAppendedMs: number): Promise<{ removed: number }>;
+  /** Resolves when something may have been appended, or after the time-out; never misses for ever. */
+  waitForAppend(timeoutMs: number, signal?: AbortSignal): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,49 @@
+/** Every bound of the pipeline, by name. Changing one changes behaviour: say why in the commit. */
+
+export const MINUTE_MS = 60_000;
+export const HOUR_MS = 3_600_000;
+export const DAY_MS = 86_400_000;
+
+/** Partitions of every topic; immutable, changing it is a replay into a new namespace. */
+export const PARTITION_COUNT = 12;
+/** Largest value of one event in bytes (framed), as Kafka's default limit with room for headers. */
+export const MAX_EVENT_BYTES = 900_000;
+/** A delivery of readings is cut here, so that one event stays a small unit of work. */
+export const MAX_DELIVERY_BYTES = 64 * 1024;
+export const MAX_READINGS_PER_DELIVERY = 4_000;
+/** Of a rejected event so many first bytes are kept, and the SHA-256 of all of them. */
+export const REJECTED_BYTES_KEPT = 4_096;
+/** One row of the PostgreSQL log holds at most so many records / bytes. */
+export const MAX_BATCH_RECORDS = 10_000;
+export const MAX_BATCH_BYTES = 4 * 1024 * 1024;
+/** A task's step reads at most so many records / bytes, which bounds memory and reprocessing after a crash. */
+export const MAX_STEP_RECORDS = 10_000;
+export const MAX_STEP_BYTES = 4 * 1024 * 1024;
+/** Attempts of a step before the task stops with an error. */
+export const MAX_STEP_ATTEMPTS = 8;
+/** Readings stamped later than the latest tick plus this are rejected (a meter clock in 2038). */
+export const MAX_FUTURE_MS = 10 * MINUTE_MS;
+/** Readings of so many hours before the latest tick stay in memory; older ones revise by reload of their day. */
+export const HOT_MS = 4 * HOUR_MS;
+/** A window closes this long after its end, so that ordinary transport delay does not revise. */
+export const GRACE_MS = 2 * MINUTE_MS;
+/** Energy over a register gap longer than this is not spread over windows (a notice says how much it was). */
+export const MAX_REGISTER_GAP_MS = 31 * DAY_MS;
+/** A silent point goes on closing (missing) windows for this long, then waits for its next reading. */
+export const MAX_SILENCE_MS = 7 * DAY_MS;
+/** A late day is reloaded once no further late reading of it came for this long of stream time … */
+export const RELOAD_QUIET_MS = 15 * MINUTE_MS;
+/** … or at the latest after this. */
+export const RELOAD_MAX_WAIT_MS = 6 * HOUR_MS;
+/** Late days remembered per point; further ones are rejected with their readings until some are reloaded. */
+export const MAX_PENDING_DAYS = 800;
+/** Raw readings per point in hot state (one a second for four hours, with room). */
+export const MAX_HOT_READINGS = 16_384;
+/** Points of a site. */
+export const MAX_POINTS_PER_SITE = 500;
+/** Rows an API page holds at most. */
+export const MAX_PAGE_ROWS = 10_000;
+/** A full snapshot is written once the deltas since the last one exceed its size, but not below this. */
+export const MIN_SNAPSHOT_DELTA_BYTES = 4 * 1024 * 1024;
+/** Daily snapshots are kept for so many days, monthly ones for ever. */
+export const DAILY_SNAPSHOTS_KEPT = 35;

@@ -1,0 +1,87 @@
+/** The one importer of `pg`: connections, binary results, transactions. */
+import pg from 'pg';
+import { IflexError } from './errors.ts';
+
+export type Client = pg.PoolClient;
+export type Pool = pg.Pool;
+
+const BYTEA = 17;
+const INT8 = 20;
+
+/** Numbers from int8 (ours stay below 2^53) and raw bytes from bytea, in text and binary results. */
+const types = {
+  getTypeParser(oid: number, format?: 'text' | 'binary'): (value: never) => unknown {
+    if (oid === BYTEA && format === 'binary') return (value: Buffer) => value;
+    if (oid === INT8)
+      return format === 'binary'
+        ? (value: Buffer) => Number(value.readBigInt64BE(0))
+        : (value: string) => Number(value);
+    return pg.types.getTypeParser(oid, format as 'text') as (value: never) => unknown;
+  },
+};
+
+/** Opens a pool and proves that the server answers; throws DATABASE_UNREACHABLE with what to do. */
+export async function openPool(url: string, name: string, max = 8): Promise<Pool> {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max,
+    application_name: `iflex ${name}`,
+    types,
+    idleTimeoutMillis: 30_000,
+  });
+  pool.on('error', () => {}); // an idle connection died; the next query gets a new one or the error
+  try {
+    await pool.query('SELECT 1');
+  } catch (error) {
+    await pool.end().catch(() => {});
+    throw new IflexError(
+      'DATABASE_UNREACHABLE',
+      `PostgreSQL does not answer: ${(error as Error).message}. Check DATABASE_URL and that the server runs.`,
+      {},
+      error,
+    );
+  }
+  return pool;
+}
+
+/** A connection of its own, outside of the pool (LISTEN, advisory locks). */
+export async function openClient(url: string, name: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url, application_name: `iflex ${name}`, types });
+  client.on('error', () => {});
+  await client.connect();
+  return client;
+}
+
+/** Runs `work` in one transaction; rolls back where it throws, and drops a connection that cannot roll back. */
+export async function inTransaction<T>(pool: Pool, work: (client: Client) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  try {
+    await client.query('BEGIN');
+    const result = await work(client);
+    await client.query('COMMIT');
+    return result;
+  } catch (error) {
+    await client.query('ROLLBACK').catch((failure: Error) => {
+      broken = failure;
+    });
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}
+
+/** A query whose result comes in binary: no hex for bytea. */
+export function binary(text: string, values: unknown[], name?: string): pg.QueryConfig {
+  return { text, values, name, binary: true } as pg.QueryConfig;
+}
+
+/** A name that may stand in SQL as an identifier. */
+export function identifier(name: string): string {
+  if (!/^[a-z][a-z0-9_]{0,40}$/.test(name))
+    throw new IflexError(
+      'CONFIG_INVALID',
+      `"${name}" cannot name a namespace: use lower-case letters, digits and _, at most 41 of them.`,
+    );
+  return name;
+}
