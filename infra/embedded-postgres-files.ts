@@ -72,9 +72,9 @@ export function prepareStateFolder(folder: string): string {
   try {
     const made = mkdirSync(folder, { recursive: true });
     // A umask may have taken bits away that the server's user needs.
-    for (let each = folder; made; each = dirname(each)) {
+    for (let each = folder; made && each.length >= made.length; each = dirname(each)) {
       chmodSync(each, user ? 0o755 : 0o700);
-      if (each === made) break;
+      if (each === dirname(each)) break;
     }
     accessSync(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
@@ -85,10 +85,7 @@ export function prepareStateFolder(folder: string): string {
     const { uid, gid, mode } = statSync(each);
     const enter = uid === user.uid ? 0o100 : gid === user.gid ? 0o010 : 0o001;
     if (!(mode & enter)) {
-      throw new IflexError(
-        'CONFIG_INVALID',
-        `As root, PostgreSQL runs as user ${user.uid}, who may not enter ${each}. ${CURE}`,
-      );
+      throw new IflexError('CONFIG_INVALID', `As root, PostgreSQL runs as user ${user.uid}, who may not enter ${each}. ${CURE}`);
     }
     if (each === dirname(each)) break;
   }
@@ -173,10 +170,11 @@ function readOrCreatePassword(state: string, data: string): string {
   return password;
 }
 
-/** A clean environment: PG* and LD_* of the caller would change what the server does. */
-export function environment(): NodeJS.ProcessEnv {
+/** How to run the binaries. The environment is clean: PG* and LD_* of the caller would change what the server does. */
+export function runAs({ user, state }: Place) {
   const { PATH, SystemRoot, TEMP } = process.env;
-  return { PATH: PATH ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC', ...(SystemRoot && { SystemRoot, TEMP }) };
+  const env = { PATH: PATH ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC', ...(SystemRoot && { SystemRoot, TEMP }) };
+  return { ...user, cwd: state, env, windowsHide: true };
 }
 
 export function binary(place: Place, name: string): string {
@@ -208,15 +206,11 @@ async function createCluster(place: Place): Promise<void> {
   const made = join(work, 'data');
   const options = ['-D', made, '-U', USER, '-E', 'UTF8', '--locale=C', '-A', 'scram-sha-256', '--no-instructions'];
   const initdb = spawn(binary(place, 'initdb'), [...options, `--pwfile=${passwordFile}`], {
-    ...user,
-    cwd: work,
-    env: environment(),
+    ...runAs(place),
     stdio: ['ignore', 'pipe', 'pipe'],
-    windowsHide: true,
   });
   let output = '';
-  for (const stream of [initdb.stdout, initdb.stderr])
-    stream.setEncoding('utf8').on('data', (text) => (output += text));
+  for (const stream of [initdb.stdout, initdb.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
   const code = await new Promise((done) => initdb.on('error', done).on('close', done));
   if (code !== 0) {
     rmSync(work, { recursive: true, force: true });
@@ -231,10 +225,7 @@ function checkCluster({ data, major, user }: Place): void {
   const owner = statSync(data).uid;
   const needed = user?.uid ?? process.getuid?.() ?? owner;
   if (owner !== needed) {
-    throw new IflexError(
-      'CONFIG_INVALID',
-      `${data} belongs to user ${owner}, but would be used as user ${needed}. ${CURE}`,
-    );
+    throw new IflexError('CONFIG_INVALID', `${data} belongs to user ${owner}, but would be used as user ${needed}. ${CURE}`);
   }
   const version = existsSync(join(data, 'PG_VERSION')) ? readFileSync(join(data, 'PG_VERSION'), 'utf8').trim() : '';
   if (version !== major) {

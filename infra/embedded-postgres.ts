@@ -18,16 +18,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { IflexError } from '../streams/errors.ts';
-import {
-  binary,
-  environment,
-  isRoot,
-  type Log,
-  type Place,
-  preparePlace,
-  prepareStateFolder,
-  USER,
-} from './embedded-postgres-files.ts';
+import { binary, isRoot, type Log, type Place, preparePlace, prepareStateFolder, runAs, USER } from './embedded-postgres-files.ts';
 import { commandOf, pidInUse, poll, processStart, withLock } from './embedded-postgres-lock.ts';
 
 /** A PostgreSQL server of our own, in a state folder, on 127.0.0.1. It outlives the process that started it. */
@@ -108,16 +99,12 @@ export async function startEmbeddedPostgres(options: { stateFolder: string; log?
 }
 
 function handle(place: Place, running: Running, adopted: boolean): EmbeddedPostgres {
-  let stopped: Promise<void> | undefined;
   return {
     url: `postgres://${USER}:${place.password}@127.0.0.1:${running.port}/${DATABASE}`,
     dataFolder: place.data,
     adopted,
     serverPid: running.pid,
-    stop() {
-      stopped ??= withLock(join(place.state, 'start.lock'), LOCK_WITHIN_MS, () => stopServer(place, running));
-      return stopped;
-    },
+    stop: () => withLock(join(place.state, 'start.lock'), LOCK_WITHIN_MS, () => stopServer(place, running)),
   };
 }
 
@@ -248,8 +235,7 @@ async function startServer(place: Place): Promise<Running> {
   }
   // Which compressions there are depends on how the binaries were built.
   const asked = ['-D', place.data, '-C', 'wal_compression', '-c', 'wal_compression=lz4'];
-  const how = { ...place.user, cwd: place.state, env: environment(), windowsHide: true };
-  const compression = spawnSync(binary(place, 'postgres'), asked, how).status === 0 ? 'lz4' : 'off';
+  const compression = spawnSync(binary(place, 'postgres'), asked, runAs(place)).status === 0 ? 'lz4' : 'off';
   const deadline = performance.now() + ORPHANS_END_WITHIN_MS;
   let portsTaken = 0;
   for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 1.5, 2000)) {
@@ -258,10 +244,7 @@ async function startServer(place: Place): Promise<Running> {
     if (/could not bind|could not create any TCP\/IP sockets/.test(outcome) && portsTaken++ < 5) continue;
     const leftOver = /pre-existing shared memory block|lock file "postmaster\.pid" already exists/.test(outcome);
     if (!leftOver || performance.now() > deadline) {
-      throw new IflexError(
-        'DATABASE_UNREACHABLE',
-        `PostgreSQL did not start; see ${logPath(place)}. ${outcome.slice(-2000)}`,
-      );
+      throw new IflexError('DATABASE_UNREACHABLE', `PostgreSQL did not start; see ${logPath(place)}. ${outcome.slice(-2000)}`);
     }
     if (pauseMs === 100) place.log('Waiting for the processes of a crashed PostgreSQL to end.');
     await pause(pauseMs);
@@ -278,22 +261,22 @@ async function launch(place: Place, compression: string): Promise<Running | stri
       binary(place, 'postgres'),
       ['-D', place.data, ...settings.flatMap(([name, value]) => ['-c', `${name}=${value}`])],
       // Detached: in a session of its own, where neither the end of this process nor Ctrl-C in its terminal reach it.
-      {
-        ...place.user,
-        cwd: place.state,
-        env: environment(),
-        stdio: ['ignore', log, log],
-        detached: true,
-        windowsHide: true,
-      },
+      { ...runAs(place), stdio: ['ignore', log, log], detached: true },
     );
     let ended = false;
     let failure = '';
     server.on('exit', () => (ended = true));
     server.on('error', (error) => (failure = error.message));
     server.unref();
-    const running = server.pid === undefined ? undefined : await awaitReady(place, server.pid, () => !ended);
-    if (running) return running;
+    try {
+      const running = server.pid !== undefined && (await awaitReady(place, server.pid, () => !ended));
+      if (running) return running;
+    } catch (error) {
+      // Nobody can use it, for instance because the password does not fit. But a long recovery goes on.
+      if (readPidFile(place.data)?.status === 'ready') server.kill('SIGINT');
+      throw error;
+    }
+    // Nothing was spawned: the reason comes with the next turn of the event loop.
     if (server.pid === undefined) await pause(0);
     const written = Buffer.alloc(Math.min(fstatSync(log).size - from, 16_384));
     readSync(log, written, 0, written.length, from);
@@ -303,26 +286,32 @@ async function launch(place: Place, compression: string): Promise<Running | stri
   }
 }
 
+/** Whether no session but this one is connected. Ends it. */
+async function isAlone(probe: Session): Promise<boolean> {
+  const others = `SELECT FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()`;
+  try {
+    const alone = async () => (await probe.query(others)).rowCount === 0;
+    return (await poll(alone, SESSIONS_END_WITHIN_MS)) === true;
+  } finally {
+    await endSession(probe);
+  }
+}
+
 async function stopServer(place: Place, { pid, client }: Running): Promise<void> {
   // Ours no longer counts as a session. It may be broken already, if the server crashed.
   await endSession(client);
   const entry = readPidFile(place.data);
   const lives = () => isServerOf(place.data, pid);
+  // A process that is ending loses its command line first; gone it is only when its id is.
+  const began = processStart(pid);
   if (entry?.pid !== pid || !lives()) return;
   const probe = await connect(place, entry.port, lives);
-  if (probe) {
-    const count = `SELECT FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()`;
-    let alone: boolean | undefined;
-    try {
-      alone = await poll(async () => (await probe.query(count)).rowCount === 0, SESSIONS_END_WITHIN_MS);
-    } finally {
-      await endSession(probe);
-    }
-    if (!alone) return place.log(`PostgreSQL (process ${pid}) keeps running: other sessions are connected.`);
-  }
-  if (process.platform === 'win32')
-    spawnSync(binary(place, 'pg_ctl'), ['kill', 'INT', String(pid)], { windowsHide: true });
+  // Without a session of our own we cannot know about others; perhaps it is they who take up all connections.
+  const alone = probe !== undefined && (await isAlone(probe));
+  if (!lives()) return;
+  if (!alone) return place.log(`PostgreSQL (process ${pid}) keeps running: other sessions are connected.`);
+  if (process.platform === 'win32') spawnSync(binary(place, 'pg_ctl'), ['kill', 'INT', String(pid)], { windowsHide: true });
   else process.kill(pid, 'SIGINT');
-  const gone = await poll(() => !lives(), SHUTDOWN_WITHIN_MS);
+  const gone = await poll(() => processStart(pid) !== began, SHUTDOWN_WITHIN_MS);
   place.log(`PostgreSQL (process ${pid}) ${gone ? 'stopped' : 'is still shutting down'}.`);
 }

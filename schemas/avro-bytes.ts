@@ -1,6 +1,6 @@
 /**
  * Avro binary primitives over one growing buffer (Avro 1.11 specification, "Binary Encoding"). Longs are limited to
- * ±2^52, where zig-zag in double arithmetic is exact; what lies beyond is refused rather than rounded.
+ * -2^52 to 2^52 - 1, where zig-zag in double arithmetic is exact; what lies beyond is refused rather than rounded.
  */
 export const LONG_LIMIT = 2 ** 52;
 
@@ -76,7 +76,7 @@ export class AvroReader {
       factor *= 128;
     } while (byte >= 0x80);
     this.position = at;
-    if (value >= LONG_LIMIT * 2) throw invalid('A whole number lies beyond ±2^52.');
+    if (value >= LONG_LIMIT * 2) throw invalid('A whole number lies beyond -2^52 to 2^52 - 1.');
     return value % 2 === 1 ? -(value + 1) / 2 : value / 2;
   }
 
@@ -152,9 +152,7 @@ export class AvroReader {
     const count = this.block(1);
     const values: number[] = new Array(count);
     for (let i = 0; i < count; i++) values[i] = this.long();
-    if (count > 0)
-      for (let more = this.block(1); more > 0; more = this.block(1))
-        for (let i = 0; i < more; i++) values.push(this.long());
+    if (count > 0) for (let more = this.block(1); more > 0; more = this.block(1)) for (let i = 0; i < more; i++) values.push(this.long());
     return values;
   }
 
@@ -162,9 +160,7 @@ export class AvroReader {
     const count = this.block(8);
     const values: number[] = new Array(count);
     for (let i = 0; i < count; i++) values[i] = this.double();
-    if (count > 0)
-      for (let more = this.block(8); more > 0; more = this.block(8))
-        for (let i = 0; i < more; i++) values.push(this.double());
+    if (count > 0) for (let more = this.block(8); more > 0; more = this.block(8)) for (let i = 0; i < more; i++) values.push(this.double());
     return values;
   }
 }
@@ -211,8 +207,8 @@ export class AvroWriter {
   }
 
   long(value: number): void {
-    if (!Number.isInteger(value) || value > LONG_LIMIT || value < -LONG_LIMIT)
-      throw invalid(`${value} is not a whole number within ±2^52.`);
+    if (!Number.isInteger(value) || value >= LONG_LIMIT || value < -LONG_LIMIT)
+      throw invalid(`${shown(value)} is not a whole number from -2^52 to 2^52 - 1.`);
     this.reserve(10);
     this.putLong(value);
   }
@@ -240,13 +236,13 @@ export class AvroWriter {
   }
 
   int(value: number): void {
-    if (value !== (value | 0)) throw invalid(`${value} is not a 32-bit whole number.`);
+    if (!Number.isInteger(value) || value !== (value | 0)) throw invalid(`${shown(value)} is not a 32-bit whole number.`);
     this.reserve(10);
     this.putLong(value);
   }
 
   double(value: number): void {
-    if (!Number.isFinite(value)) throw invalid(`${value} is not a finite number.`);
+    if (!Number.isFinite(value)) throw invalid(`${shown(value)} is not a finite number.`);
     this.reserve(8);
     this.view.setFloat64(this.position, value, true);
     this.position += 8;
@@ -262,10 +258,9 @@ export class AvroWriter {
     if (typeof value !== 'string') throw invalid('A text field is missing or not a text.');
     const bound = value.length * 3;
     this.reserve(bound + 10);
-    const length = value.length < 40 && isAscii(value) ? value.length : Buffer.byteLength(value, 'utf8');
+    const length = value.length < 40 && isAscii(value) ? value.length : utf8Length(value);
     this.putLong(length);
-    if (length === value.length && length < 40)
-      for (let i = 0; i < length; i++) this.bytes[this.position + i] = value.charCodeAt(i);
+    if (length === value.length && length < 40) for (let i = 0; i < length; i++) this.bytes[this.position + i] = value.charCodeAt(i);
     else this.bytes.write(value, this.position, 'utf8');
     this.position += length;
   }
@@ -285,8 +280,8 @@ export class AvroWriter {
     if (count > 0) this.putLong(count);
     for (let i = 0; i < count; i++) {
       const value = values[i];
-      if (!Number.isInteger(value) || value > LONG_LIMIT || value < -LONG_LIMIT || (int && value !== (value | 0)))
-        throw invalid(`${value} is not a whole number in range.`);
+      if (!Number.isInteger(value) || value >= LONG_LIMIT || value < -LONG_LIMIT || (int && value !== (value | 0)))
+        throw invalid(`${shown(value)} is not a whole number in range.`);
       this.putLong(value);
     }
     this.bytes[this.position++] = 0;
@@ -298,7 +293,7 @@ export class AvroWriter {
     if (count > 0) this.putLong(count);
     for (let i = 0; i < count; i++) {
       const value = values[i];
-      if (!Number.isFinite(value)) throw invalid(`${value} is not a finite number.`);
+      if (!Number.isFinite(value)) throw invalid(`${shown(value)} is not a finite number.`);
       this.view.setFloat64(this.position, value, true);
       this.position += 8;
     }
@@ -308,8 +303,20 @@ export class AvroWriter {
 
 /** Length of an array or typed array; anything else is refused. */
 export function lengthOf(values: ArrayLike<unknown>): number {
-  if (!Array.isArray(values) && !ArrayBuffer.isView(values)) throw invalid('A list field is missing or not a list.');
+  const listed = Array.isArray(values) || (ArrayBuffer.isView(values) && !(values instanceof DataView));
+  if (!listed) throw invalid('A list field is missing or not a list.');
   return values.length;
+}
+
+/** A value for an error message. Not by template: that itself throws for symbols and objects without a prototype. */
+export function shown(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value) : typeof value === 'number' ? String(value) : typeof value;
+}
+
+/** Half a surrogate pair has no UTF-8: it would be replaced without a word and come back as another text. */
+function utf8Length(text: string): number {
+  if (!text.isWellFormed()) throw invalid('A text holds half a surrogate pair.');
+  return Buffer.byteLength(text, 'utf8');
 }
 
 function isAscii(text: string): boolean {

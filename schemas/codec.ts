@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import avro from 'avsc';
-import { AvroReader, AvroWriter, CodecError, lengthOf } from './avro-bytes.ts';
+import { AvroReader, AvroWriter, CodecError, lengthOf, shown } from './avro-bytes.ts';
 
 export { CodecError } from './avro-bytes.ts';
 
@@ -69,16 +69,14 @@ export class Codec {
     const entry = this.entry(bytes);
     this.reader.open(bytes, 5);
     const value = entry.decode(this.reader);
-    if (this.reader.position !== bytes.length)
-      throw new CodecError('EVENT_UNDECODABLE', 'Bytes follow after the end of the body.');
+    if (this.reader.position !== bytes.length) throw new CodecError('EVENT_UNDECODABLE', 'Bytes follow after the end of the body.');
     return { name: entry.name, value };
   }
 
   /** Value of framed bytes that must be of the given record. */
   decodeAs(name: string, bytes: Uint8Array): unknown {
     const decoded = this.decode(bytes);
-    if (decoded.name !== name)
-      throw new CodecError('EVENT_UNDECODABLE', `The bytes are a ${decoded.name}, not a ${name}.`);
+    if (decoded.name !== name) throw new CodecError('EVENT_UNDECODABLE', `The bytes are a ${decoded.name}, not a ${name}.`);
     return decoded.value;
   }
 
@@ -97,10 +95,7 @@ export class Codec {
 /** Schema id of framed bytes. */
 export function schemaIdOf(bytes: Uint8Array): number {
   if (bytes.length < 5 || bytes[0] !== 0)
-    throw new CodecError(
-      'EVENT_UNDECODABLE',
-      'The bytes do not begin with a Confluent frame (0 and four bytes of schema id).',
-    );
+    throw new CodecError('EVENT_UNDECODABLE', 'The bytes do not begin with a Confluent frame (0 and four bytes of schema id).');
   return ((bytes[1] << 24) | (bytes[2] << 16) | (bytes[3] << 8) | bytes[4]) >>> 0;
 }
 
@@ -155,8 +150,15 @@ function resolving(writerText: string, readerText: string): Decode {
   return (bytes) => {
     const from = bytes.position;
     strict(bytes); // refuses what the strict decoder refuses, and finds the end
-    return reader.fromBuffer(Buffer.from(bytes.bytes.subarray(from, bytes.position)), resolver);
+    return plain(reader.fromBuffer(Buffer.from(bytes.bytes.subarray(from, bytes.position)), resolver));
   };
+}
+
+/** avsc's records have a prototype whose methods count as fields: they would equal no literal and not encode again. */
+function plain(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(plain);
+  if (value === null || typeof value !== 'object' || value instanceof Uint8Array) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, plain(field)]));
 }
 
 function compileSchema(json: Json): Compiled {
@@ -184,9 +186,7 @@ class Generator {
     const parts = json.fields.map((field) => this.compile(field.type));
     const names = json.fields.map((field) => field.name);
     const bound = names.map((_, i) => `const f${i} = parts[${i}].encode, g${i} = parts[${i}].decode;`).join('\n');
-    const writes = names.map(
-      (name, i) => `try { f${i}(w, v.${name}); } catch (e) { throw at(e, ${JSON.stringify(name)}); }`,
-    );
+    const writes = names.map((name, i) => `try { f${i}(w, v.${name}); } catch (e) { throw at(e, ${JSON.stringify(name)}); }`);
     const source = `${bound}
       const declared = new Set(names);
       const encode = (w, v) => {
@@ -221,6 +221,7 @@ class Generator {
       };
     }
     const item = this.compile(items);
+    if (item.least === 0) throw new Error('Items without bytes make arrays that no body bounds.');
     const encode: Encode = (w, v) => {
       const count = lengthOf(v as unknown[]);
       if (count > 0) w.long(count);
@@ -241,7 +242,7 @@ class Generator {
     const indexes = new Map(symbols.map((symbol, i) => [symbol, i]));
     const encode: Encode = (w, v) => {
       const index = indexes.get(v as string);
-      if (index === undefined) throw invalid(`${JSON.stringify(v)} is none of ${symbols.join(', ')}.`);
+      if (index === undefined) throw invalid(`${shown(v)} is none of ${symbols.join(', ')}.`);
       w.long(index);
     };
     const result = { encode, decode: ((r) => symbols[r.index(symbols.length)]) as Decode, least: 1 };
@@ -264,8 +265,7 @@ class Generator {
 
 function ints(reader: AvroReader): number[] {
   const values = reader.longs();
-  for (const value of values)
-    if (value !== (value | 0)) throw new CodecError('EVENT_UNDECODABLE', 'An int lies beyond 32 bits.');
+  for (const value of values) if (value !== (value | 0)) throw new CodecError('EVENT_UNDECODABLE', 'An int lies beyond 32 bits.');
   return values;
 }
 

@@ -25,9 +25,7 @@ export function publishedNames(): string[] {
 }
 
 function schemasIn(folder: string): Map<string, string> {
-  return new Map(
-    filesIn(folder).map((file) => [file.slice(0, -'.avsc'.length), readFileSync(join(folder, file), 'utf8')]),
-  );
+  return new Map(filesIn(folder).map((file) => [file.slice(0, -'.avsc'.length), readFileSync(join(folder, file), 'utf8')]));
 }
 
 function filesIn(folder: string): string[] {

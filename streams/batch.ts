@@ -133,13 +133,7 @@ export interface BatchPlace {
 }
 
 /** Unpacks the records from `fromOffset` on into `into`, at most `max` of them. Values share memory with the payload. */
-export function unpackBatch(
-  payload: Buffer,
-  place: BatchPlace,
-  fromOffset: number,
-  max: number,
-  into: LogRecord[],
-): void {
+export function unpackBatch(payload: Buffer, place: BatchPlace, fromOffset: number, max: number, into: LogRecord[]): void {
   const reader = new Unpacker(payload);
   if (reader.number() !== VERSION)
     throw new Error(`Batch at ${place.topic}/${place.partition}:${place.firstOffset} has an unknown version.`);

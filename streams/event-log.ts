@@ -120,11 +120,7 @@ export interface EventLog {
   /** Positions committed by a task, without taking it. */
   taskPositions(partition: number): Promise<Positions>;
   /** The journal of a task from a step on, for verify replays. */
-  journal(
-    partition: number,
-    fromStep: number,
-    maxSteps: number,
-  ): Promise<{ step: number; entries: StepJournalEntry[] }[]>;
+  journal(partition: number, fromStep: number, maxSteps: number): Promise<{ step: number; entries: StepJournalEntry[] }[]>;
   /** Keeps the latest record of each key of a compacted topic; others become holes. */
   compact(topic: string): Promise<{ removed: number }>;
   /** Drops records appended before the time from a topic with retention. */

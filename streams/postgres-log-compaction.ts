@@ -22,9 +22,7 @@ export async function compactPartition(pool: Pool, log: EventLog, at: TopicParti
         [at.topic, at.partition, after],
       ),
     );
-    const row = rows[0] as
-      | { first_offset: number; end_offset: number; appended_ms: number; payload: Buffer }
-      | undefined;
+    const row = rows[0] as { first_offset: number; end_offset: number; appended_ms: number; payload: Buffer } | undefined;
     if (!row) return removed;
     after = row.first_offset;
     removed += await rewriteBatch(pool, at, row, latest);
@@ -45,8 +43,7 @@ async function rewriteBatch(
   if (kept.length === records.length) return 0;
   const where = [at.topic, at.partition, row.first_offset];
   await inTransaction(pool, async (client) => {
-    if (kept.length === 0)
-      await client.query('DELETE FROM log_batch WHERE topic = $1 AND partition = $2 AND first_offset = $3', where);
+    if (kept.length === 0) await client.query('DELETE FROM log_batch WHERE topic = $1 AND partition = $2 AND first_offset = $3', where);
     else {
       const payload = packBatch(
         kept,

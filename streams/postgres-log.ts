@@ -37,13 +37,11 @@ export async function openPostgresLog({ url, namespace }: PostgresLogOptions): P
       await client.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
       await client.query(readFileSync(new URL('postgres-log.sql', import.meta.url), 'utf8'));
     }
-    const all = TOPICS.flatMap((topic) =>
-      Array.from({ length: topic.partitions }, (_, partition) => [topic.name, partition] as const),
-    );
-    await client.query(
-      'INSERT INTO log_partition (topic, partition) SELECT * FROM unnest($1::text[], $2::int[]) ON CONFLICT DO NOTHING',
-      [all.map(([topic]) => topic), all.map(([, partition]) => partition)],
-    );
+    const all = TOPICS.flatMap((topic) => Array.from({ length: topic.partitions }, (_, partition) => [topic.name, partition] as const));
+    await client.query('INSERT INTO log_partition (topic, partition) SELECT * FROM unnest($1::text[], $2::int[]) ON CONFLICT DO NOTHING', [
+      all.map(([topic]) => topic),
+      all.map(([, partition]) => partition),
+    ]);
   });
   const listener = await openClient(url, `listen ${namespace}`);
   await listener.query(`LISTEN ${schema}`);
@@ -135,18 +133,13 @@ class PostgresLog implements EventLog {
   private async withoutRedelivered(client: Client, groups: Group[]): Promise<Group[]> {
     const fresh: Group[] = [];
     for (const group of groups) {
-      await client.query('SELECT FROM log_partition WHERE topic = $1 AND partition = $2 FOR UPDATE', [
-        group.topic,
-        group.partition,
-      ]);
+      await client.query('SELECT FROM log_partition WHERE topic = $1 AND partition = $2 FOR UPDATE', [group.topic, group.partition]);
       const { rows } = await client.query(
         'SELECT source, last_number FROM log_source WHERE topic = $1 AND partition = $2 AND source = ANY ($3)',
         [group.topic, group.partition, [...group.sources.keys()]],
       );
       const last = new Map(rows.map((row: { source: string; last_number: number }) => [row.source, row.last_number]));
-      const left = group.records.filter(
-        ({ headers }) => headers.number < 0 || headers.number > (last.get(headers.source) ?? -1),
-      );
+      const left = group.records.filter(({ headers }) => headers.number < 0 || headers.number > (last.get(headers.source) ?? -1));
       if (left.length > 0) fresh.push(...withoutRepeats(groupByPartition(left)).groups);
     }
     return fresh;
@@ -168,7 +161,7 @@ class PostgresLog implements EventLog {
             SELECT first_offset, end_offset, appended_ms, payload, sum(payload_bytes) OVER (ORDER BY first_offset) - payload_bytes AS bytes_before
             FROM (SELECT * FROM log_batch lb WHERE lb.topic = r.topic AND lb.partition = r.partition AND lb.end_offset > r.wanted
               AND lb.first_offset >= coalesce((SELECT max(first_offset) FROM log_batch m WHERE m.topic = r.topic AND m.partition = r.partition AND m.first_offset <= r.wanted), 0)
-              ORDER BY first_offset LIMIT 256) some
+              ORDER BY first_offset LIMIT 256) candidates
           ) counted WHERE bytes_before < $4
         ) b ON true
         ORDER BY r.ordinal, b.first_offset`,
@@ -204,8 +197,7 @@ class PostgresLog implements EventLog {
         };
         unpackBatch(row.payload, place, offset, options.maxRecords - result.records.length, result.records);
         const lastOffset = result.records.at(-1)?.offset;
-        result.nextOffset =
-          result.records.length === options.maxRecords && lastOffset !== undefined ? lastOffset + 1 : row.end_offset;
+        result.nextOffset = result.records.length === options.maxRecords && lastOffset !== undefined ? lastOffset + 1 : row.end_offset;
       }
     }
     return results;
@@ -223,10 +215,7 @@ class PostgresLog implements EventLog {
 
   async endOffsets(topic: string): Promise<number[]> {
     known(topic);
-    const { rows } = await this.pool.query(
-      'SELECT next_offset FROM log_partition WHERE topic = $1 ORDER BY partition',
-      [topic],
-    );
+    const { rows } = await this.pool.query('SELECT next_offset FROM log_partition WHERE topic = $1 ORDER BY partition', [topic]);
     return rows.map((row: { next_offset: number }) => row.next_offset);
   }
 
@@ -238,11 +227,7 @@ class PostgresLog implements EventLog {
     );
     const { epoch, step, positions } = rows[0] as { epoch: number; step: number; positions: Positions };
     const [snapshots, deltas] = await Promise.all([
-      this.pool.query(
-        binary('SELECT step, label, bytes FROM task_snapshot WHERE partition = $1 ORDER BY step DESC LIMIT 1', [
-          partition,
-        ]),
-      ),
+      this.pool.query(binary('SELECT step, label, bytes FROM task_snapshot WHERE partition = $1 ORDER BY step DESC LIMIT 1', [partition])),
       this.pool.query(binary('SELECT step, delta FROM task_delta WHERE partition = $1 ORDER BY step', [partition])),
     ]);
     const snapshot = snapshots.rows[0] as { step: number; label: string; bytes: Buffer } | undefined;
@@ -305,11 +290,7 @@ class PostgresLog implements EventLog {
     return (rows[0]?.positions as Positions) ?? {};
   }
 
-  async journal(
-    partition: number,
-    fromStep: number,
-    maxSteps: number,
-  ): Promise<{ step: number; entries: StepJournalEntry[] }[]> {
+  async journal(partition: number, fromStep: number, maxSteps: number): Promise<{ step: number; entries: StepJournalEntry[] }[]> {
     const { rows } = await this.pool.query(
       'SELECT step, entries FROM task_journal WHERE partition = $1 AND step >= $2 ORDER BY step LIMIT $3',
       [partition, fromStep, maxSteps],
@@ -321,12 +302,10 @@ class PostgresLog implements EventLog {
   }
 
   async compact(topic: string): Promise<{ removed: number }> {
-    if (known(topic).cleanup !== 'compact')
-      throw new IflexError('CONFIG_INVALID', `The topic ${topic} is not a compacted one.`);
+    if (known(topic).cleanup !== 'compact') throw new IflexError('CONFIG_INVALID', `The topic ${topic} is not a compacted one.`);
     let removed = 0;
     const ends = await this.endOffsets(topic);
-    for (let partition = 0; partition < ends.length; partition++)
-      removed += await compactPartition(this.pool, this, { topic, partition });
+    for (let partition = 0; partition < ends.length; partition++) removed += await compactPartition(this.pool, this, { topic, partition });
     return { removed };
   }
 
@@ -342,9 +321,7 @@ class PostgresLog implements EventLog {
 
   async waitForAppend(timeoutMs: number, signal?: AbortSignal): Promise<void> {
     const timeout = AbortSignal.timeout(timeoutMs);
-    await once(this.appends, 'append', { signal: signal ? AbortSignal.any([timeout, signal]) : timeout }).catch(
-      () => {},
-    );
+    await once(this.appends, 'append', { signal: signal ? AbortSignal.any([timeout, signal]) : timeout }).catch(() => {});
   }
 
   async close(): Promise<void> {
@@ -455,7 +432,6 @@ function* cut(records: NewRecord[]): Generator<NewRecord[]> {
 
 function translated(error: unknown): unknown {
   const message = (error as Error).message ?? '';
-  if (message.includes('IFLEX_FENCED'))
-    return new IflexError('TASK_FENCED', 'Another process took this task over.', {}, error);
+  if (message.includes('IFLEX_FENCED')) return new IflexError('TASK_FENCED', 'Another process took this task over.', {}, error);
   return error;
 }

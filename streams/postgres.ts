@@ -12,10 +12,7 @@ const INT8 = 20;
 const types = {
   getTypeParser(oid: number, format?: 'text' | 'binary'): (value: never) => unknown {
     if (oid === BYTEA && format === 'binary') return (value: Buffer) => value;
-    if (oid === INT8)
-      return format === 'binary'
-        ? (value: Buffer) => Number(value.readBigInt64BE(0))
-        : (value: string) => Number(value);
+    if (oid === INT8) return format === 'binary' ? (value: Buffer) => Number(value.readBigInt64BE(0)) : (value: string) => Number(value);
     return pg.types.getTypeParser(oid, format as 'text') as (value: never) => unknown;
   },
 };
@@ -79,9 +76,6 @@ export function binary(text: string, values: unknown[], name?: string): pg.Query
 /** A name that may stand in SQL as an identifier. */
 export function identifier(name: string): string {
   if (!/^[a-z][a-z0-9_]{0,40}$/.test(name))
-    throw new IflexError(
-      'CONFIG_INVALID',
-      `"${name}" cannot name a namespace: use lower-case letters, digits and _, at most 41 of them.`,
-    );
+    throw new IflexError('CONFIG_INVALID', `"${name}" cannot name a namespace: use lower-case letters, digits and _, at most 41 of them.`);
   return name;
 }

@@ -25,13 +25,11 @@ export async function openRegistry(url: string, namespace: string): Promise<Code
       await client.query(TABLES);
       for (const [name, schema] of current) {
         const print = fingerprint(schema);
-        await client.query(
-          'INSERT INTO iflex_registry.schema (fingerprint, schema) VALUES ($1, $2) ON CONFLICT (fingerprint) DO NOTHING',
-          [print, schema],
-        );
-        const subjects = TOPICS.filter((topic) => topic.schema === name && !topic.draft).map(
-          (topic) => `${topic.name}-value`,
-        );
+        await client.query('INSERT INTO iflex_registry.schema (fingerprint, schema) VALUES ($1, $2) ON CONFLICT (fingerprint) DO NOTHING', [
+          print,
+          schema,
+        ]);
+        const subjects = TOPICS.filter((topic) => topic.schema === name && !topic.draft).map((topic) => `${topic.name}-value`);
         await client.query(
           `INSERT INTO iflex_registry.subject SELECT s, coalesce((SELECT max(version) FROM iflex_registry.subject WHERE subject = s), 0) + 1, (SELECT id FROM iflex_registry.schema WHERE fingerprint = $2)
            FROM unnest($1::text[]) AS s ON CONFLICT (subject, schema_id) DO NOTHING`,
@@ -41,9 +39,7 @@ export async function openRegistry(url: string, namespace: string): Promise<Code
       const { rows } = await client.query('SELECT id, fingerprint, schema FROM iflex_registry.schema ORDER BY id');
       for (const row of rows as { id: number; schema: string }[]) codec.register(row);
       const recorded = `${namespaceSchema(namespace)}.recorded_schema`;
-      await client.query(
-        `INSERT INTO ${recorded} SELECT id, fingerprint FROM iflex_registry.schema ON CONFLICT DO NOTHING`,
-      );
+      await client.query(`INSERT INTO ${recorded} SELECT id, fingerprint FROM iflex_registry.schema ON CONFLICT DO NOTHING`);
       const wrong = await client.query(
         `SELECT r.id FROM ${recorded} r LEFT JOIN iflex_registry.schema s USING (id) WHERE s.fingerprint IS DISTINCT FROM r.fingerprint`,
       );

@@ -1,0 +1,173 @@
+import { MAX_HOT_READINGS } from '../../streams/limits.ts';
+import type { StateReader, StateWriter } from '../../streams/state-bytes.ts';
+
+/** What became of a reading on its way into the hot state. */
+export type Insertion = 'appended' | 'inserted' | 'same' | 'conflict' | 'full';
+
+const OFFSET_LIMIT = 0xffff_ffff;
+
+/**
+ * The readings of one point that are still in memory, ascending by start, one per start. Columns of typed arrays: 13
+ * bytes a reading. A mark holds the quality (two low bits) and the index of the device (six high bits).
+ */
+export class HotReadings {
+  count = 0;
+  /** What the last conflicting insertion replaced. */
+  replacedValue = 0;
+  private baseMs = 0;
+  private offsets = new Uint32Array(0);
+  private values = new Float64Array(0);
+  private marks = new Uint8Array(0);
+  /** First index that differs from the last committed state, and how many were dropped in front since then. */
+  private changedFrom = 0;
+  private droppedSince = 0;
+
+  startMs(i: number): number {
+    return this.baseMs + this.offsets[i];
+  }
+
+  value(i: number): number {
+    return this.values[i];
+  }
+
+  quality(i: number): number {
+    return this.marks[i] & 3;
+  }
+
+  device(i: number): number {
+    return this.marks[i] >> 2;
+  }
+
+  get lastStartMs(): number {
+    return this.count === 0 ? Number.NEGATIVE_INFINITY : this.startMs(this.count - 1);
+  }
+
+  /** Index of the first reading that starts at or after the time. */
+  firstAtOrAfter(timeMs: number): number {
+    let low = 0;
+    let high = this.count;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.baseMs + this.offsets[middle] < timeMs) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** A later delivery of the same start counts; `same` and `conflict` tell whether it said the same. */
+  insert(startMs: number, value: number, mark: number): Insertion {
+    const { count } = this;
+    if (count > 0 && startMs > this.baseMs + this.offsets[count - 1]) return this.append(startMs, value, mark);
+    if (count === 0) return this.append(startMs, value, mark);
+    const at = this.firstAtOrAfter(startMs);
+    if (this.baseMs + this.offsets[at] === startMs) {
+      if (this.values[at] === value && this.marks[at] === mark) return 'same';
+      this.replacedValue = this.values[at];
+      this.values[at] = value;
+      this.marks[at] = mark;
+      if (at < this.changedFrom) this.changedFrom = at;
+      return 'conflict';
+    }
+    if (!this.makeRoom(startMs)) return 'full';
+    this.offsets.copyWithin(at + 1, at, count);
+    this.values.copyWithin(at + 1, at, count);
+    this.marks.copyWithin(at + 1, at, count);
+    this.put(at, startMs, value, mark);
+    this.count++;
+    if (at < this.changedFrom) this.changedFrom = at;
+    return 'inserted';
+  }
+
+  private append(startMs: number, value: number, mark: number): Insertion {
+    if ((this.count === this.offsets.length || startMs - this.baseMs > OFFSET_LIMIT || this.count === 0) && !this.makeRoom(startMs))
+      return 'full';
+    this.put(this.count++, startMs, value, mark);
+    return 'appended';
+  }
+
+  private put(at: number, startMs: number, value: number, mark: number): void {
+    this.offsets[at] = startMs - this.baseMs;
+    this.values[at] = value;
+    this.marks[at] = mark;
+  }
+
+  private makeRoom(startMs: number): boolean {
+    if (this.count === 0) this.baseMs = startMs;
+    const oldestMs = this.count > 0 ? Math.min(startMs, this.startMs(0)) : startMs;
+    this.rebase(oldestMs, Math.max(startMs, this.lastStartMs));
+    if (this.count < this.offsets.length) return true;
+    if (this.count >= MAX_HOT_READINGS) return false;
+    this.grow(Math.min(MAX_HOT_READINGS, Math.max(8, Math.ceil(this.count * 1.25))));
+    return true;
+  }
+
+  /** Moves the base so that all starts fit 32 bits; readings more than 49 days before the newest are let go. */
+  private rebase(baseMs: number, newestMs: number): void {
+    if (baseMs === this.baseMs && newestMs - baseMs <= OFFSET_LIMIT) return;
+    if (newestMs - baseMs > OFFSET_LIMIT) {
+      this.dropBefore(this.firstAtOrAfter(newestMs - OFFSET_LIMIT));
+      return this.rebase(this.count > 0 ? Math.min(newestMs, this.startMs(0)) : newestMs, newestMs);
+    }
+    const shift = this.baseMs - baseMs;
+    for (let i = 0; i < this.count; i++) this.offsets[i] += shift;
+    this.baseMs = baseMs;
+  }
+
+  private grow(capacity: number): void {
+    const offsets = new Uint32Array(capacity);
+    const values = new Float64Array(capacity);
+    const marks = new Uint8Array(capacity);
+    offsets.set(this.offsets.subarray(0, this.count));
+    values.set(this.values.subarray(0, this.count));
+    marks.set(this.marks.subarray(0, this.count));
+    this.offsets = offsets;
+    this.values = values;
+    this.marks = marks;
+  }
+
+  /** Drops the first `drop` readings. */
+  dropBefore(drop: number): void {
+    if (drop <= 0) return;
+    this.offsets.copyWithin(0, drop, this.count);
+    this.values.copyWithin(0, drop, this.count);
+    this.marks.copyWithin(0, drop, this.count);
+    this.count -= drop;
+    this.droppedSince += drop;
+    this.changedFrom = Math.max(0, this.changedFrom - drop);
+  }
+
+  markCommitted(): void {
+    this.changedFrom = this.count;
+    this.droppedSince = 0;
+  }
+
+  encodeChanges(out: StateWriter, everything: boolean): void {
+    const from = everything ? 0 : Math.min(this.changedFrom, this.count);
+    out.count(everything ? OFFSET_LIMIT : this.droppedSince);
+    out.count(from);
+    out.long(this.count > 0 ? this.startMs(0) : 0);
+    this.rebase(this.count > 0 ? this.startMs(0) : this.baseMs, this.count > 0 ? this.lastStartMs : this.baseMs);
+    out.array(this.offsets, from, this.count);
+    out.array(this.values, from, this.count);
+    out.array(this.marks, from, this.count);
+  }
+
+  applyChanges(changes: StateReader): void {
+    this.dropBefore(Math.min(changes.count(), this.count));
+    const from = changes.count();
+    const baseMs = changes.long();
+    this.count = from;
+    if (from > 0) this.rebase(baseMs, this.lastStartMs);
+    this.baseMs = baseMs;
+    const room = (count: number) => {
+      if (from + count > this.offsets.length) this.grow(from + count);
+    };
+    const count = changes.arrayInto((n) => {
+      room(n);
+      return { into: this.offsets, at: from };
+    });
+    changes.arrayInto(() => ({ into: this.values, at: from }));
+    changes.arrayInto(() => ({ into: this.marks, at: from }));
+    this.count = from + count;
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * From readings to windows, a pure function for every kind of point: each reading (or pair of register readings) gives
+ * a segment of time with a value or an energy, and segments are laid over the five-minute grid.
+ */
+import type { PointKind } from '../../schemas/types.ts';
+import { MAX_REGISTER_GAP_MS } from '../../streams/limits.ts';
+import type { HotReadings } from './hot-readings.ts';
+import { QUALITY_ESTIMATED, QUALITY_MISSING, STEP_MS, type WindowScratch } from './window-scratch.ts';
+
+/** What of a point's declaration decides how its readings are understood. */
+export interface PointRules {
+  kind: PointKind;
+  intervalMs: number;
+  maxHoldMs: number;
+  registerModulusMilliWh: number | null;
+  registerJitterMilliWh: number;
+}
+
+/** So many readings before a register reading decide whether a small fall is jitter. */
+export const JITTER_LOOKBACK = 4;
+
+export function isEnergyKind(kind: PointKind): boolean {
+  return kind === 'INTERVAL_ENERGY' || kind === 'REGISTER';
+}
+
+export function hasEnergy(kind: PointKind): boolean {
+  return isEnergyKind(kind) || kind === 'MEAN_POWER' || kind === 'INSTANT_POWER';
+}
+
+/** Fills the scratch with the windows of [fromMs, toMs), both on the five-minute grid. */
+export function computeWindows(readings: HotReadings, rules: PointRules, fromMs: number, toMs: number, out: WindowScratch): void {
+  out.begin(fromMs, toMs);
+  if (rules.kind === 'REGISTER') layRegister(readings, rules, out);
+  else if (rules.kind === 'INTERVAL_ENERGY') layIntervals(readings, rules.intervalMs, out);
+  else layValues(readings, rules.kind === 'MEAN_POWER' ? rules.intervalMs : rules.maxHoldMs, out);
+  if (rules.kind === 'MEAN_POWER' || rules.kind === 'INSTANT_POWER') out.finishPower();
+  else out.finish();
+}
+
+/** A value holds until the next reading starts, at most `holdMs`. */
+function layValues(readings: HotReadings, holdMs: number, out: WindowScratch): void {
+  const { count } = readings;
+  let i = Math.max(0, readings.firstAtOrAfter(out.fromMs) - 1);
+  if (i >= count) return;
+  let startMs = readings.startMs(i);
+  while (i < count && startMs < out.toMs) {
+    const nextMs = i + 1 < count ? readings.startMs(i + 1) : Number.POSITIVE_INFINITY;
+    const endMs = nextMs < startMs + holdMs ? nextMs : startMs + holdMs;
+    out.count(startMs);
+    const quality = readings.quality(i);
+    if (quality !== QUALITY_MISSING) out.addValue(startMs, endMs, readings.value(i), quality);
+    startMs = nextMs;
+    i++;
+  }
+}
+
+function layIntervals(readings: HotReadings, intervalMs: number, out: WindowScratch): void {
+  for (let i = readings.firstAtOrAfter(out.fromMs - intervalMs); i < readings.count; i++) {
+    const startMs = readings.startMs(i);
+    if (startMs >= out.toMs) return;
+    out.count(startMs);
+    const quality = readings.quality(i);
+    if (quality !== QUALITY_MISSING) out.addEnergy(startMs, startMs + intervalMs, readings.value(i), quality);
+  }
+}
+
+function layRegister(readings: HotReadings, rules: PointRules, out: WindowScratch): void {
+  for (let i = Math.max(0, readings.firstAtOrAfter(out.fromMs) - 1); i < readings.count; i++) {
+    const startMs = readings.startMs(i);
+    if (startMs >= out.toMs) return;
+    out.count(startMs);
+    if (i + 1 >= readings.count) return;
+    const change = registerChange(readings, i + 1, rules);
+    if (change.kind === 'SWAP' || change.kind === 'GAP') continue;
+    const endMs = readings.startMs(i + 1);
+    const spread = endMs - startMs > 2 * Math.max(rules.intervalMs, STEP_MS) || change.kind === 'RESET';
+    const quality = Math.max(readings.quality(i), readings.quality(i + 1), spread ? QUALITY_ESTIMATED : 0);
+    if (quality < QUALITY_MISSING) out.addEnergy(startMs, endMs, change.energyMilliWh, quality);
+  }
+}
+
+export interface RegisterChange {
+  kind: 'NORMAL' | 'JITTER' | 'ROLLOVER' | 'RESET' | 'SWAP' | 'GAP';
+  /** Energy from reading i − 1 to reading i. */
+  energyMilliWh: number;
+}
+
+/**
+ * What happened between register readings i − 1 and i. Another device: a swap, the energy is not known. A fall within
+ * the jitter: none. A fall that the modulus explains with less than half of its range: a rollover. Any other fall: a
+ * reset, counted from zero. Across more than 31 days the energy is told (notice), not spread.
+ */
+export function registerChange(readings: HotReadings, i: number, rules: PointRules): RegisterChange {
+  if (readings.device(i) !== readings.device(i - 1)) return { kind: 'SWAP', energyMilliWh: 0 };
+  const before = steadied(readings, i - 1, rules.registerJitterMilliWh);
+  const after = steadied(readings, i, rules.registerJitterMilliWh);
+  const gap = readings.startMs(i) - readings.startMs(i - 1) > MAX_REGISTER_GAP_MS;
+  const rise = after - before;
+  if (rise >= 0) return { kind: gap ? 'GAP' : readings.value(i) < readings.value(i - 1) ? 'JITTER' : 'NORMAL', energyMilliWh: rise };
+  if (-rise <= rules.registerJitterMilliWh) return { kind: 'JITTER', energyMilliWh: 0 };
+  const modulus = rules.registerModulusMilliWh;
+  if (modulus !== null && rise + modulus >= 0 && rise + modulus < modulus / 2)
+    return { kind: gap ? 'GAP' : 'ROLLOVER', energyMilliWh: rise + modulus };
+  return { kind: gap ? 'GAP' : 'RESET', energyMilliWh: Math.max(0, after) };
+}
+
+/** The register's value with jitter taken out: the highest of the last few readings that lies within the jitter above. */
+function steadied(readings: HotReadings, i: number, jitterMilliWh: number): number {
+  const value = readings.value(i);
+  if (jitterMilliWh === 0) return value;
+  let highest = value;
+  for (let j = i - 1; j >= Math.max(0, i - JITTER_LOOKBACK); j--) {
+    const earlier = readings.value(j);
+    if (readings.device(j) !== readings.device(i) || Math.abs(earlier - value) > jitterMilliWh) break;
+    if (earlier > highest) highest = earlier;
+  }
+  return highest;
+}
+
+/** Time that a change of reading i can bear on: from … to (ms), to be revised where it was emitted before. */
+export function affectedFromMs(readings: HotReadings, i: number, rules: PointRules): number {
+  return rules.kind === 'REGISTER' && i > 0 ? readings.startMs(i - 1) : readings.startMs(i);
+}
+
+export function affectedToMs(readings: HotReadings, i: number, rules: PointRules): number {
+  const startMs = readings.startMs(i);
+  if (rules.kind === 'REGISTER') return readings.startMs(Math.min(readings.count - 1, i + 1 + JITTER_LOOKBACK));
+  return startMs + (rules.kind === 'MEAN_POWER' || rules.kind === 'INTERVAL_ENERGY' ? rules.intervalMs : rules.maxHoldMs);
+}
+
+/** Time up to which the readings say all there is to say: later ones can only add beyond it. */
+export function coveredThroughMs(readings: HotReadings, rules: PointRules): number {
+  const lastMs = readings.lastStartMs;
+  return rules.kind === 'MEAN_POWER' || rules.kind === 'INTERVAL_ENERGY' ? lastMs + rules.intervalMs : lastMs;
+}

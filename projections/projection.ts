@@ -1,0 +1,32 @@
+/**
+ * What a projection is: pure mappings from events to rows of tables of its own. Every build of a projection has tables
+ * of its own ("series_5m_b1"); views of the plain name show the current build, so that a rebuild can be made beside it,
+ * compared, and switched in one transaction.
+ */
+
+import type { LogRecord } from '../streams/event-log.ts';
+import type { Client } from '../streams/postgres.ts';
+import type { PointRefs } from './point-refs.ts';
+
+export interface ProjectedEvent {
+  record: LogRecord;
+  value: unknown;
+}
+
+/** Names of the tables of one build. */
+export type Table = (name: string) => string;
+
+export interface Projection {
+  name: string;
+  /** Raised with every change of its rows: a new version is rebuilt. */
+  version: number;
+  topics: readonly string[];
+  /** Tables (plain names) that get a view, in the order in which they are compared. */
+  tables: readonly string[];
+  /** SQL that creates the tables of a build. */
+  create(table: Table): string;
+  /** Statements that need TimescaleDB (hypertables); run where the extension is there. */
+  createWithTimescale?(table: Table): string;
+  /** Writes a batch of events, in log order by partition, within the caller's transaction. */
+  apply(client: Client, table: Table, events: readonly ProjectedEvent[], refs: PointRefs): Promise<void>;
+}
