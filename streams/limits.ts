@@ -21,6 +21,9 @@ export const MAX_STEP_RECORDS = 10_000;
 export const MAX_STEP_BYTES = 4 * 1024 * 1024;
 /** A step ends once its outputs reach so many bytes. */
 export const MAX_STEP_OUTPUT_BYTES = 16 * 1024 * 1024;
+/** Importers and replays append so many records / bytes in one transaction. */
+export const FEED_BATCH_RECORDS = 5_000;
+export const FEED_BATCH_BYTES = 2 * 1024 * 1024;
 /** Attempts of a step before the task stops with an error. */
 export const MAX_STEP_ATTEMPTS = 8;
 /** Readings stamped later than the latest tick plus this are rejected (a meter clock in 2038). */

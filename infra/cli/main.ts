@@ -1,0 +1,17 @@
+/** The `iflex` command: one file of this folder for each group of commands. */
+import { Command } from 'commander';
+import { IflexError } from '../../streams/errors.ts';
+import { registerTopics } from './topics.ts';
+
+const program = new Command('iflex')
+  .description('Event-sourced demand-side flexibility: readings in, aligned series, forecasts and decisions out.')
+  .showHelpAfterError('(run with --help to see what there is)');
+for (const register of [registerTopics]) register(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof IflexError)) throw error;
+  console.error(`${error.code}: ${error.message}`);
+  process.exitCode = 1;
+}

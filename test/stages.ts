@@ -1,0 +1,139 @@
+/** The stages behind `npm run check`, `npm test` and `npm run soak`. */
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+import { PROJECT_FOLDER } from '../infra/engine.ts';
+import { dataRoot } from './data.ts';
+
+interface Outcome {
+  passed: number;
+  failed: number;
+}
+
+interface Stage {
+  name: string;
+  limitMinutes: number;
+  run(signal: AbortSignal): Promise<Outcome>;
+}
+
+const _node = join(PROJECT_FOLDER, 'node_modules', 'node', 'bin', 'node');
+const bin = (name: string) => join(PROJECT_FOLDER, 'node_modules', '.bin', name);
+
+/** A tool counts as one test, passed where it ends with status 0 and says that it saw something. */
+function tool(name: string, command: string, args: string[], saw: RegExp, limitMinutes = 2): Stage {
+  return {
+    name,
+    limitMinutes,
+    run: (signal) =>
+      new Promise((done) => {
+        const child = spawn(command, args, { cwd: PROJECT_FOLDER, signal, stdio: ['ignore', 'pipe', 'pipe'] });
+        let output = '';
+        for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
+        child.on('error', (error) => (output += error.message));
+        child.on('close', (code) => {
+          const good = code === 0 && saw.test(output);
+          if (!good) console.log(`${output}\n${name} failed (status ${code}).`);
+          done(good ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 });
+        });
+      }),
+  };
+}
+
+/** Tests by ending: NAME.test.ts needs nothing, NAME.engine.test.ts the embedded engine, NAME.data.test.ts real data. */
+function testFiles(ending: RegExp, but?: RegExp): string[] {
+  const { stdout } = spawnSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', 'test'], {
+    cwd: PROJECT_FOLDER,
+    encoding: 'utf8',
+  });
+  return stdout.split('\n').filter((file) => ending.test(file) && !but?.test(file) && existsSync(join(PROJECT_FOLDER, file)));
+}
+
+function tests(name: string, files: string[], how: { isolated: boolean; concurrency: number; limitMinutes: number }): Stage {
+  return {
+    name,
+    limitMinutes: how.limitMinutes,
+    run: (signal) =>
+      new Promise((done) => {
+        const outcome = { passed: 0, failed: 0 };
+        const events = run({
+          files: files.map((file) => join(PROJECT_FOLDER, file)),
+          isolation: how.isolated ? 'process' : 'none',
+          concurrency: how.concurrency,
+          signal,
+          cwd: PROJECT_FOLDER,
+        });
+        // Suites and files are reported too; only tests count, and a test that was skipped is not one that passed.
+        const counts = (data: { details?: { type?: string }; skip?: unknown; todo?: unknown; file?: string; name: string }) =>
+          data.details?.type !== 'suite' && data.name !== data.file && data.skip === undefined && data.todo === undefined;
+        events.on('test:pass', (data) => counts(data as never) && outcome.passed++);
+        events.on('test:fail', (data) => (data as { details?: { type?: string } }).details?.type !== 'suite' && outcome.failed++);
+        const shown = new Set<string>();
+        events.compose(new spec()).on('data', (text) => {
+          // Only what failed is of interest; the whole list would hide it.
+          for (const line of String(text).split('\n'))
+            if (/✖|AssertionError|Error:|^ {4}at /.test(line) && !shown.has(line)) shown.add(line) && console.log(line);
+        });
+        events.on('end', () => done(outcome));
+        events.on('close', () => done(outcome));
+      }),
+  };
+}
+
+const check = (): Stage[] => [
+  tool('types', bin('tsc'), ['--noEmit', '--listFiles', '-p', '.'], /streams\/event-log\.ts/),
+  tool('lint and format', bin('biome'), ['check', '--error-on-warnings', '.'], /Checked \d\d+ files/),
+  tool(
+    'walls',
+    bin('depcruise'),
+    ['--config', '.ci/walls.cjs', '--output-type', 'err', ...FOLDERS],
+    /no dependency violations found \(\d\d+ modules/,
+  ),
+  tool('dead code', bin('knip'), ['--config', '.ci/knip.json', '--no-progress'], /^/),
+];
+
+const FOLDERS = ['schemas', 'streams', 'processors', 'projections', 'api', 'infra', 'replay', 'test'].filter((folder) =>
+  existsSync(join(PROJECT_FOLDER, folder)),
+);
+
+function stagesOf(what: string): Stage[] {
+  if (what === 'check') return [...check(), pure()];
+  if (what === 'soak') return [tests('soak', testFiles(/\.soak\.ts$/), { isolated: true, concurrency: 1, limitMinutes: 180 })];
+  if (what === 'test') return [...check(), pure(), engine(), ...data()];
+  console.error('Usage: node test/run.js [check|test|soak]');
+  process.exit(2);
+}
+
+const pure = () =>
+  tests('pure tests', testFiles(/\.test\.ts$/, /\.(engine|data)\.test\.ts$/), { isolated: false, concurrency: 1, limitMinutes: 3 });
+const engine = () =>
+  tests('tests on the embedded engine', testFiles(/\.engine\.test\.ts$/), { isolated: true, concurrency: 2, limitMinutes: 10 });
+
+function data(): Stage[] {
+  const files = testFiles(/\.data\.test\.ts$/);
+  if (existsSync(dataRoot()) || process.env.CI === 'true')
+    return [tests('tests on real data', files, { isolated: true, concurrency: 1, limitMinutes: 10 })];
+  console.log(`Not run, as ${dataRoot()} is absent (set IFLEX_DATA):\n${files.map((file) => `  ${file}`).join('\n')}`);
+  return [];
+}
+
+const started = performance.now();
+const seconds = (sinceMs: number) => `${((performance.now() - sinceMs) / 1000).toFixed(1)} s`;
+let passed = 0;
+let failed = 0;
+for (const stage of stagesOf(process.argv[2] ?? 'test')) {
+  const stageStarted = performance.now();
+  const limit = AbortSignal.timeout(stage.limitMinutes * 60_000);
+  const outcome = await stage.run(limit);
+  if (outcome.passed + outcome.failed === 0 || limit.aborted) outcome.failed++;
+  passed += outcome.passed;
+  failed += outcome.failed;
+  const over = limit.aborted ? `, over its limit of ${stage.limitMinutes} min` : '';
+  console.log(
+    `${outcome.failed === 0 ? 'ok  ' : 'FAIL'} ${stage.name}: ${outcome.passed} passed, ${outcome.failed} failed, ${seconds(stageStarted)}${over}`,
+  );
+}
+console.log(`All stages: ${seconds(started)}`);
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 && passed > 0 ? 0 : 1);
