@@ -1,0 +1,27 @@
+/** What must be reached, in one table, copied from the issues. `ratio` of a benchmark is held against `target`. */
+export interface Target {
+  name: string;
+  group: 'spine' | 'kafka' | 'chain';
+  target: number;
+  /** Whether the ratio must be at least or at most the target. */
+  bound: 'least' | 'most';
+  /** What the ratio is. */
+  what: string;
+}
+
+// biome-ignore format: a table is read by its columns
+export const TARGETS: readonly Target[] = [
+  { name: 'resample-single', group: 'spine', target: 0.5, bound: 'least', what: 'Readings per CPU second, decoded and resampled to 5, 15 and 60 min with every rule on, one reading a delivery, 1,000 points; against bare avsc decoding of the 29-byte single-reading record' },
+  { name: 'resample-batched', group: 'spine', target: 1.0, bound: 'least', what: 'The same with 60 readings a delivery' },
+  { name: 'resample-100k-points', group: 'spine', target: 1 / 3, bound: 'least', what: 'Readings per CPU second at 100,000 points against the own rate at 1,000' },
+  { name: 'resample-memory-1k', group: 'spine', target: 60, bound: 'most', what: 'Peak MB above that of decoding alone, 1,000 points, at the stated hot hours' },
+  { name: 'resample-memory-100k', group: 'spine', target: 700, bound: 'most', what: 'Peak MB above that of decoding alone, 100,000 points, at the stated hot hours' },
+  { name: 'file-to-rows-wall', group: 'spine', target: 1.0, bound: 'most', what: 'Wall time from file to queryable rows (1 M one-minute readings of 100 points), against COPY of the raw rows and one SQL aggregation a width into keyed tables' },
+  { name: 'file-to-rows-cpu', group: 'spine', target: 2.0, bound: 'most', what: 'CPU time of all processes, same work' },
+  { name: 'log-append-1k', group: 'spine', target: 0.8, bound: 'least', what: 'Events per second appended with headers, 1,000 a batch, against the same SQL without our code' },
+  { name: 'log-append-10k', group: 'spine', target: 0.8, bound: 'least', what: 'The same at 10,000 a batch' },
+  { name: 'log-read-1k', group: 'spine', target: 0.8, bound: 'least', what: 'Events per second read back with headers, batches of 1,000, against the same SQL without our code' },
+  { name: 'log-read-10k', group: 'spine', target: 0.8, bound: 'least', what: 'The same at 10,000 a batch' },
+  { name: 'kill-100k-points', group: 'spine', target: 5, bound: 'most', what: 'Seconds from SIGKILL at 100,000 points to the first new output committed' },
+  { name: 'rebuild', group: 'spine', target: 0.6, bound: 'least', what: 'Rows per second of a projection rebuilt, against COPY of the same rows with the same indexes' },
+];
