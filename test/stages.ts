@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from 'node:test';
-import { spec } from 'node:test/reporters';
+import { inspect } from 'node:util';
 import { PROJECT_FOLDER } from '../infra/engine.ts';
 import { dataRoot } from './data.ts';
 
@@ -18,7 +18,6 @@ interface Stage {
   run(signal: AbortSignal): Promise<Outcome>;
 }
 
-const _node = join(PROJECT_FOLDER, 'node_modules', 'node', 'bin', 'node');
 const bin = (name: string) => join(PROJECT_FOLDER, 'node_modules', '.bin', name);
 
 /** A tool counts as one test, passed where it ends with status 0 and says that it saw something. */
@@ -64,19 +63,21 @@ function tests(name: string, files: string[], how: { isolated: boolean; concurre
           signal,
           cwd: PROJECT_FOLDER,
         });
-        // Suites and files are reported too; only tests count, and a test that was skipped is not one that passed.
-        const counts = (data: { details?: { type?: string }; skip?: unknown; todo?: unknown; file?: string; name: string }) =>
-          data.details?.type !== 'suite' && data.name !== data.file && data.skip === undefined && data.todo === undefined;
-        events.on('test:pass', (data) => counts(data as never) && outcome.passed++);
-        events.on('test:fail', (data) => (data as { details?: { type?: string } }).details?.type !== 'suite' && outcome.failed++);
-        const shown = new Set<string>();
-        events.compose(new spec()).on('data', (text) => {
-          // Only what failed is of interest; the whole list would hide it.
-          for (const line of String(text).split('\n'))
-            if (/✖|AssertionError|Error:|^ {4}at /.test(line) && !shown.has(line)) shown.add(line) && console.log(line);
+        // Suites and files are reported too, but only tests count; one that was skipped did not pass.
+        events.on('test:pass', ({ name, file, details, skip, todo }) => {
+          if (details.type === 'suite' || name === file) return;
+          if (skip === undefined && todo === undefined) outcome.passed++;
+          else console.log(`skipped ${file}: ${name}`);
         });
+        events.on('test:fail', ({ name, file, details }) => {
+          if (details.type === 'suite') return;
+          outcome.failed++;
+          const { error } = details;
+          console.log(`FAIL ${file}: ${name}\n${inspect(error.cause ?? error, { depth: 3 })}`);
+        });
+        events.on('test:stderr', ({ message }) => process.stderr.write(message));
         events.on('end', () => done(outcome));
-        events.on('close', () => done(outcome));
+        events.on('close', () => done(outcome)).resume();
       }),
   };
 }
