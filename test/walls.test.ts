@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -14,13 +14,17 @@ interface Report {
   summary: { violations: { rule: { name: string }; from: string }[] };
 }
 
+/** The report goes to a file, as what is left in a pipe when the tool exits is lost. */
 function cruise(folder: string, folders: string[]): Report {
-  const done = spawnSync(
-    join(PROJECT_FOLDER, 'node_modules', '.bin', 'depcruise'),
-    ['--config', join(PROJECT_FOLDER, '.ci', 'walls.cjs'), '--output-type', 'json', ...folders],
-    { cwd: folder, encoding: 'utf8', maxBuffer: 256 * 1024 * 1024 },
-  );
-  return JSON.parse(done.stdout) as Report;
+  const into = mkdtempSync(join(tmpdir(), 'iflex-walls-'));
+  try {
+    const report = join(into, 'report.json');
+    const options = ['--config', join(PROJECT_FOLDER, '.ci', 'walls.cjs'), '--output-type', 'json', '--output-to', report];
+    spawnSync(join(PROJECT_FOLDER, 'node_modules', '.bin', 'depcruise'), [...options, ...folders], { cwd: folder });
+    return JSON.parse(readFileSync(report, 'utf8')) as Report;
+  } finally {
+    rmSync(into, { recursive: true });
+  }
 }
 
 function trackedCode(): string[] {
