@@ -2,10 +2,13 @@
  * Runs benchmarks: npm run bench -- [NAME…] [--group spine|kafka|chain] [--json] [--quick] [--save]. Without a name all.
  * Each target of targets.ts that was measured gives a line; exit status 1 where one is missed or none was measured.
  */
-import { writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { Benchmark } from './benchmark.ts';
 import { BENCHMARKS } from './list.ts';
+import { type SavedResults, savedResults } from './report.ts';
 import { TARGETS, type Target } from './targets.ts';
 
 interface Result {
@@ -57,5 +60,18 @@ for (const benchmark of BENCHMARKS) {
     results.push(result);
   }
 }
-if (values.save) writeFileSync(new URL('results.json', import.meta.url), `${JSON.stringify(results, null, 2)}\n`);
+if (values.save) save();
 process.exit(results.length > 0 && results.every(({ holds }) => holds) ? 0 : 1);
+
+/** Keeps the results of this run; those of benchmarks that it left out stay. */
+function save(): void {
+  const file = new URL('results.json', import.meta.url);
+  const kept = existsSync(file) ? savedResults().results.filter((old) => !results.some(({ name }) => name === old.name)) : [];
+  const saved: SavedResults = {
+    commit: execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim(),
+    measuredOn: new Date().toISOString().slice(0, 10),
+    machine: `${cpus().length} cores (${cpus()[0].model.trim()}), Node ${process.version}`,
+    results: [...kept, ...results.map(({ name, ratio, holds, figures }) => ({ name, ratio, holds, figures }))],
+  };
+  writeFileSync(file, `${JSON.stringify(saved, null, 2)}\n`);
+}
