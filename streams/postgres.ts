@@ -1,26 +1,39 @@
 /** The one importer of `pg`: connections, binary results, transactions. */
 import pg from 'pg';
 import { IflexError } from './errors.ts';
+import { readBinaryRows } from './postgres-rows.ts';
 
 export type Client = pg.PoolClient;
 export type Pool = pg.Pool;
 
 const BYTEA = 17;
 const INT8 = 20;
+const INT4 = 23;
 
 /** Numbers from int8 (ours stay below 2^53) and raw bytes from bytea, in text and binary results. */
 const types = {
   getTypeParser(oid: number, format?: 'text' | 'binary'): (value: never) => unknown {
     if (oid === BYTEA && format === 'binary') return (value: Buffer) => value;
+    if (oid === INT4 && format === 'binary') return (value: Buffer) => value.readInt32BE(0);
     if (oid === INT8) return format === 'binary' ? (value: Buffer) => Number(value.readBigInt64BE(0)) : (value: string) => Number(value);
     return pg.types.getTypeParser(oid, format as 'text') as (value: never) => unknown;
   },
 };
 
+class BinaryClient extends pg.Client {
+  constructor(config?: pg.ClientConfig) {
+    super(config);
+    readBinaryRows(this);
+    // Without a listener, a connection that breaks between two statements of a transaction would end the process.
+    this.on('error', () => {});
+  }
+}
+
 /** Opens a pool and proves that the server answers; throws DATABASE_UNREACHABLE with what to do. */
 export async function openPool(url: string, name: string, max = 8): Promise<Pool> {
   const pool = new pg.Pool({
     connectionString: url,
+    Client: BinaryClient,
     max,
     application_name: `iflex ${name}`,
     types,
@@ -43,8 +56,7 @@ export async function openPool(url: string, name: string, max = 8): Promise<Pool
 
 /** A connection of its own, outside of the pool (LISTEN, advisory locks). */
 export async function openClient(url: string, name: string): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString: url, application_name: `iflex ${name}`, types });
-  client.on('error', () => {});
+  const client = new BinaryClient({ connectionString: url, application_name: `iflex ${name}`, types });
   await client.connect();
   return client;
 }
@@ -70,7 +82,7 @@ export async function inTransaction<T>(pool: Pool, work: (client: Client) => Pro
 
 /** A query whose result comes in binary: no hex for bytea. */
 export function binary(text: string, values: unknown[], name?: string): pg.QueryConfig {
-  return { text, values, name, binary: true } as pg.QueryConfig;
+  return { text, values, name, binary: true, queryMode: 'extended' } as pg.QueryConfig;
 }
 
 /** A name that may stand in SQL as an identifier. */
@@ -78,4 +90,14 @@ export function identifier(name: string): string {
   if (!/^[a-z][a-z0-9_]{0,40}$/.test(name))
     throw new IflexError('CONFIG_INVALID', `"${name}" cannot name a namespace: use lower-case letters, digits and _, at most 41 of them.`);
   return name;
+}
+
+/** Whether a statement failed because a key is there already. */
+export function violatesUniqueness(error: unknown): boolean {
+  return (error as { code?: unknown }).code === '23505';
+}
+
+/** Whether a statement failed because of the values given to it (SQLSTATE classes 21, 22 and 23), not for want of the server. */
+export function isAboutData(error: unknown): boolean {
+  return /^2[123][0-9A-Z]{3}$/.test(String((error as { code?: unknown }).code));
 }
