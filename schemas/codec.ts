@@ -30,6 +30,7 @@ interface Compiled {
 export class Codec {
   private readonly writers = new Map<string, { id: number; encode: Encode }>();
   private readonly readers = new Map<number, { name: string; decode: Decode }>();
+  private readonly fingerprints = new Map<number, string>();
   private readonly currentTypes = new Map<string, { json: string; compiled: Compiled }>();
   private readonly writer = new AvroWriter();
   private readonly reader = new AvroReader();
@@ -45,7 +46,9 @@ export class Codec {
   register({ id, schema }: RegisteredSchema): void {
     const name = recordName(schema);
     const current = this.currentTypes.get(name);
-    if (current && fingerprint(current.json) === fingerprint(schema)) {
+    const print = fingerprint(schema);
+    this.fingerprints.set(id, print);
+    if (current && fingerprint(current.json) === print) {
       this.writers.set(name, { id, encode: current.compiled.encode });
       this.readers.set(id, { name, decode: current.compiled.decode });
     } else
@@ -82,6 +85,13 @@ export class Codec {
 
   knows(id: number): boolean {
     return this.readers.has(id);
+  }
+
+  /** Fingerprint of a registered schema: what its number means in every log. Throws EVENT_UNDECODABLE for an unknown one. */
+  fingerprintOf(id: number): string {
+    const print = this.fingerprints.get(id);
+    if (print === undefined) throw new CodecError('EVENT_UNDECODABLE', `No schema has the id ${id}.`);
+    return print;
   }
 
   private entry(bytes: Uint8Array): { name: string; decode: Decode } {

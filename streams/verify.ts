@@ -1,0 +1,195 @@
+/**
+ * Replay of what tasks did: the journal says in which order a task took its facts, so a fresh drive that takes them in
+ * that order must emit the same canonical bytes. Nothing is taken over and nothing is written, so that a live pipeline
+ * may go on beside it.
+ */
+import { bodyOf, type Codec, schemaIdOf } from '../schemas/codec.ts';
+import type { Rejected } from '../schemas/types.ts';
+import { Drive } from './drive.ts';
+import { IflexError } from './errors.ts';
+import type { EventLog, LogRecord, NewRecord, StepJournalEntry } from './event-log.ts';
+import { MAX_STEP_BYTES, MAX_STEP_RECORDS } from './limits.ts';
+import type { Processor } from './processor.ts';
+import { findTopic } from './topics.ts';
+
+export interface JournalReplay {
+  log: EventLog;
+  codec: Codec;
+  processors: readonly Processor[];
+  /** The task: partition p of all fact topics. */
+  partition: number;
+  /** Last step to replay; default: the last one committed when the replay gets there. */
+  throughStep?: number;
+}
+
+/** What one step took and emitted. `outputs` are in the order of emission and carry no run id. */
+export interface ReplayedStep {
+  step: number;
+  records: number;
+  outputs: NewRecord[];
+}
+
+export interface Verification {
+  partition: number;
+  steps: number;
+  records: number;
+  /** Derived events that the replay emitted; each had its equal in the log unless `difference` tells otherwise. */
+  outputs: number;
+  /** The first difference in words, or null where the log holds exactly what the replay emitted. */
+  difference: string | null;
+}
+
+const READ = { maxRecords: MAX_STEP_RECORDS, maxBytes: MAX_STEP_BYTES };
+const JOURNAL_STEPS = 500;
+
+/**
+ * What replays compare: key, Avro body, schema fingerprint and derived id. Run id, positions, appended time and
+ * registry ids are outside. `fingerprintOf` gives the fingerprint of a registry id (`codec.fingerprintOf`).
+ */
+export function canonicalBytes(record: NewRecord, fingerprintOf: (schemaId: number) => string): Buffer {
+  const key = Buffer.from(record.key);
+  const body = bodyOf(record.value);
+  const lengths = Buffer.alloc(8);
+  lengths.writeUInt32LE(key.length, 0);
+  lengths.writeUInt32LE(body.length, 4);
+  return Buffer.concat([lengths, key, body, Buffer.from(`${fingerprintOf(schemaIdOf(record.value))} ${record.headers.id ?? ''}`)]);
+}
+
+/**
+ * Takes the facts of a task in the order of its journal, from the first step on, through a fresh drive; yields what each
+ * step emits. Events that were set aside because a processor threw are set aside again, as the log says. Throws
+ * NOT_FOUND where the log no longer holds a fact of the journal, and PoisonedError where a processor throws that did not.
+ */
+export async function* replayJournal(options: JournalReplay): AsyncGenerator<ReplayedStep> {
+  const { log, codec, processors, partition, throughStep = Number.POSITIVE_INFINITY } = options;
+  const drive = new Drive({ processors, codec }, await recordedPoison(log, codec, partition));
+  const readers = new Map<string, TopicReader>();
+  for (let from = 1; ; ) {
+    const journal = await log.journal(partition, from, JOURNAL_STEPS);
+    for (const { step, entries } of journal) {
+      if (step > throughStep) return;
+      let records = 0;
+      for (const entry of entries) records += await takeEntry(log, drive, readers, partition, entry);
+      yield { step, records, outputs: drive.outputs };
+      drive.markCommitted();
+      from = step + 1;
+    }
+    if (journal.length < JOURNAL_STEPS) return;
+  }
+}
+
+async function takeEntry(
+  log: EventLog,
+  drive: Drive,
+  readers: Map<string, TopicReader>,
+  partition: number,
+  { topic, firstOffset, endOffset, count }: StepJournalEntry,
+): Promise<number> {
+  let reader = readers.get(topic);
+  if (!reader) readers.set(topic, (reader = new TopicReader(log, topic, partition)));
+  for (let i = 0; i < count; i++) {
+    const record = await reader.next();
+    if (record === undefined || record.offset < firstOffset || record.offset >= endOffset)
+      throw new IflexError(
+        'NOT_FOUND',
+        `The log does not hold the ${count} events of ${topic}/${partition}:${firstOffset}-${endOffset - 1} that the journal names.`,
+      );
+    drive.take(record);
+  }
+  return count;
+}
+
+/** Replays the journal of a task and compares every derived event with the log's, topic by topic in order. */
+export async function verifyTask(options: JournalReplay): Promise<Verification> {
+  const { log, codec, processors, partition } = options;
+  const names = new Set([...processors.map(({ name }) => name), 'reject']);
+  const isOfTask = (record: LogRecord) => names.has(record.headers.source);
+  const written = new Map<string, TopicReader>();
+  const readerOf = (topic: string) => {
+    let reader = written.get(topic);
+    if (!reader) written.set(topic, (reader = new TopicReader(log, topic, partition, isOfTask)));
+    return reader;
+  };
+  const result: Verification = { partition, steps: 0, records: 0, outputs: 0, difference: null };
+  const bytesOf = (record: NewRecord) => canonicalBytes(record, (id) => codec.fingerprintOf(id));
+  let lastStep = 0;
+  for await (const { step, records, outputs } of replayJournal(options)) {
+    lastStep = step;
+    result.steps++;
+    result.records += records;
+    for (const output of outputs) {
+      result.outputs++;
+      const reader = readerOf(output.topic);
+      const found = await reader.peek();
+      if (found !== undefined && bytesOf(found).equals(bytesOf(output))) reader.skip();
+      // Of a compacted topic only the latest event of a key is left; what is still there must come in this order.
+      else if (findTopic(output.topic)?.cleanup !== 'compact')
+        return { ...result, difference: differenceOf(step, output, found, partition) };
+    }
+  }
+  for (const topic of new Set([...processors.flatMap(({ writes }) => writes), 'rejected'])) {
+    const extra = await readerOf(topic).peek();
+    if (extra === undefined) continue;
+    // A live task may have gone on; what it emitted came with a further step. Steps are seen whole or not at all.
+    const further = await log.journal(partition, lastStep + 1, 1);
+    if (further.length === 0)
+      return { ...result, difference: `The log holds ${topic}/${partition}:${extra.offset}, which the replay did not emit.` };
+  }
+  return result;
+}
+
+function differenceOf(step: number, output: NewRecord, found: LogRecord | undefined, partition: number): string {
+  const what = `Step ${step} emitted ${output.topic} ${output.headers.id} of ${output.key}`;
+  if (found === undefined) return `${what}, which the log does not hold.`;
+  const place = `${found.topic}/${partition}:${found.offset}`;
+  if (found.key !== output.key) return `${what}; at ${place} the log holds one of ${found.key}.`;
+  return `${what}; the log holds ${found.headers.id} at ${place}${found.headers.id === output.headers.id ? ' under another schema' : ''}.`;
+}
+
+/** Events, with their key, that the log says were set aside because a processor threw: the drive's names of them. */
+async function recordedPoison(log: EventLog, codec: Codec, partition: number): Promise<Set<string>> {
+  const poison = new Set<string>();
+  const reader = new TopicReader(log, 'rejected', partition, ({ headers }) => headers.source === 'reject');
+  for (let record = await reader.next(); record; record = await reader.next()) {
+    const { code, source, siteId } = codec.decodeAs('Rejected', record.value) as Rejected;
+    if (code === 'PROCESSOR_FAILED') poison.add(`${source.replace(/\/(\d+)$/, ':$1')} ${siteId ?? ''}`);
+  }
+  return poison;
+}
+
+/** Reads one partition of a topic from its beginning, in order, a batch at a time. */
+class TopicReader {
+  private readonly log: EventLog;
+  private readonly at: { topic: string; partition: number };
+  private readonly wanted: (record: LogRecord) => boolean;
+  private batch: LogRecord[] = [];
+  private index = 0;
+  private offset = 0;
+
+  constructor(log: EventLog, topic: string, partition: number, wanted: (record: LogRecord) => boolean = () => true) {
+    this.log = log;
+    this.at = { topic, partition };
+    this.wanted = wanted;
+  }
+
+  async peek(): Promise<LogRecord | undefined> {
+    while (this.index >= this.batch.length) {
+      const { records, nextOffset } = await this.log.read(this.at, this.offset, READ);
+      if (nextOffset === this.offset) return undefined;
+      this.offset = nextOffset;
+      this.batch = records.filter(this.wanted);
+      this.index = 0;
+    }
+    return this.batch[this.index];
+  }
+
+  skip(): void {
+    this.index++;
+  }
+
+  async next(): Promise<LogRecord | undefined> {
+    const record = await this.peek();
+    if (record) this.skip();
+    return record;
+  }
+}
