@@ -61,7 +61,7 @@ export async function startPipeline({ url, namespace, codeVersion, processors = 
   const parts = [
     running.stopped,
     project(log, store, builds, signal),
-    reloadDays({ log, codec, store, series: build('series'), dayIndex: build('day-index'), signal }),
+    reloadDays({ log, codec, store, sites: build('sites'), series: build('series'), dayIndex: build('day-index'), signal }),
   ];
   for (const part of parts) part.catch(fail);
   const stop = async () => {
@@ -73,7 +73,7 @@ export async function startPipeline({ url, namespace, codeVersion, processors = 
 }
 
 /** One pipeline a namespace: a second one is refused while the first holds its session. */
-async function lockNamespace(url: string, namespace: string): Promise<pg.Client> {
+export async function lockNamespace(url: string, namespace: string): Promise<pg.Client> {
   const client = await openClient(url, `pipeline ${namespace}`);
   const { rows } = await client.query('SELECT pg_try_advisory_lock(hashtextextended($1, 0)) AS taken', [`iflex pipeline ${namespace}`]);
   if (rows[0].taken) return client;

@@ -20,6 +20,7 @@ export interface ReloadOptions {
   log: EventLog;
   codec: Codec;
   store: ProjectionStore;
+  sites: Build;
   series: Build;
   dayIndex: Build;
   signal: AbortSignal;
@@ -48,13 +49,15 @@ export async function reloadDays(options: ReloadOptions): Promise<void> {
 }
 
 async function answer(options: ReloadOptions, record: LogRecord): Promise<void> {
-  const { log, codec, store, series, dayIndex, signal } = options;
-  while (!(await isCaughtUp(log, series)) || !(await isCaughtUp(log, dayIndex))) {
-    if (signal.aborted) return;
-    await log.waitForAppend(20, signal);
+  const { log, codec, store, signal } = options;
+  for (const build of [options.sites, options.series, options.dayIndex]) {
+    while (!(await isCaughtUp(log, build))) {
+      if (signal.aborted) return;
+      await log.waitForAppend(20, signal);
+    }
   }
   const request = codec.decodeAs('RevisionRequested', record.value) as RevisionRequested;
-  const raw = await rawReadings(log, codec, store, request, record.partition);
+  const raw = await rawReadings(options, request, record.partition);
   const value: DayReloaded = {
     siteId: request.siteId,
     pointId: request.pointId,
@@ -88,7 +91,10 @@ interface Reading {
 }
 
 /** Readings of the day and the nearest ones on both sides (a register's, within the longest gap that is spread). */
-async function rawReadings(log: EventLog, codec: Codec, store: ProjectionStore, request: RevisionRequested, partition: number) {
+async function rawReadings({ log, codec, store }: ReloadOptions, request: RevisionRequested, partition: number) {
+  // The task waits for this answer. What it has not read yet reaches it afterwards, and must not decide the answer:
+  // how far the log is ahead of the task depends on the speed of whoever appends.
+  const positions = await log.taskPositions(partition);
   const day = request.dayStartMs / DAY_MS;
   const { rows: kinds } = await store.pool.query('SELECT kind FROM point WHERE site_id = $1 AND point_id = $2', [
     request.siteId,
@@ -101,7 +107,8 @@ async function rawReadings(log: EventLog, codec: Codec, store: ProjectionStore, 
     [request.siteId, day - reach, day + reach],
   );
   const found = new Map<number, Reading>();
-  for (const { topic, first, end } of mergedRanges(rows)) {
+  for (const { topic, first, end: indexedEnd } of mergedRanges(rows)) {
+    const end = Math.min(indexedEnd, positions[topic] ?? 0);
     for (let offset = first; offset < end; ) {
       const { records, nextOffset } = await log.read({ topic, partition }, offset, READ);
       for (const record of records) if (record.offset < end && record.key === request.siteId) collect(codec, record, request, reach, found);

@@ -1,10 +1,10 @@
 /** Facts on their way into a log, in the order in which they became known, with virtual ticks between them. */
-import { setTimeout as pause } from 'node:timers/promises';
 import type { Codec } from '../schemas/codec.ts';
 import type { EventTypes } from '../schemas/types.ts';
-import type { EventLog, NewRecord } from '../streams/event-log.ts';
-import { FEED_BATCH_BYTES, FEED_BATCH_RECORDS, GRACE_MS, PARTITION_COUNT } from '../streams/limits.ts';
+import type { EventLog } from '../streams/event-log.ts';
+import { GRACE_MS, PARTITION_COUNT } from '../streams/limits.ts';
 import { partitionOf } from '../streams/partitioner.ts';
+import { PacedAppender } from './replay-append.ts';
 
 /** A fact that is not encoded yet. */
 export interface Fact<Schema extends keyof EventTypes = keyof EventTypes> {
@@ -60,82 +60,52 @@ export async function feed(options: FeedOptions): Promise<FeedProgress> {
 class Feeder {
   readonly progress: FeedProgress = { facts: 0, appended: 0, redelivered: 0, knownAtMs: Number.NEGATIVE_INFINITY };
   private readonly options: FeedOptions;
+  private readonly appender: PacedAppender;
   private readonly partitions = new Set<number>();
-  private batch: NewRecord[] = [];
-  private batchBytes = 0;
   private nextTickMs = Number.NaN;
-  private readonly startedMs = performance.now();
-  private firstKnownAtMs = Number.NaN;
 
   constructor(options: FeedOptions) {
     this.options = options;
+    const { log, speed, signal } = options;
+    this.appender = new PacedAppender({ log, speed, signal, onAppended: () => this.report() });
+  }
+
+  private report(): void {
+    this.progress.appended = this.appender.appended;
+    this.progress.redelivered = this.appender.redelivered;
+    this.options.onProgress?.(this.progress);
   }
 
   async take(fact: Fact): Promise<void> {
     const { codec, tickMs } = this.options;
     const { knownAtMs } = fact.value;
-    if (Number.isNaN(this.nextTickMs)) {
-      this.nextTickMs = Math.floor(knownAtMs / tickMs) * tickMs + tickMs;
-      this.firstKnownAtMs = knownAtMs;
-    }
+    if (Number.isNaN(this.nextTickMs)) this.nextTickMs = Math.floor(knownAtMs / tickMs) * tickMs + tickMs;
     while (this.nextTickMs < knownAtMs) await this.tick();
-    await this.keepPace(knownAtMs);
+    await this.appender.keepPace(knownAtMs);
     this.partitions.add(partitionOf(fact.key, PARTITION_COUNT));
     const value = codec.encode(fact.schema, fact.value);
-    this.push({
-      topic: fact.topic,
-      key: fact.key,
-      value,
-      headers: { source: fact.source, number: fact.number, type: fact.schema, knownAtMs },
-    });
     this.progress.facts++;
     this.progress.knownAtMs = Math.max(this.progress.knownAtMs, knownAtMs);
-    if (this.batch.length >= FEED_BATCH_RECORDS || this.batchBytes >= FEED_BATCH_BYTES) await this.flush();
+    const headers = { source: fact.source, number: fact.number, type: fact.schema, knownAtMs };
+    await this.appender.push({ topic: fact.topic, key: fact.key, value, headers });
   }
 
   async finish(): Promise<void> {
     const { settleMs = 0, signal } = this.options;
     const untilMs = this.progress.knownAtMs + GRACE_MS + settleMs;
     while (!signal?.aborted && this.nextTickMs - this.options.tickMs < untilMs) await this.tick();
-    await this.flush();
+    await this.appender.flush();
   }
 
   private async tick(): Promise<void> {
     const { codec, tickMs, tickSource } = this.options;
     const knownAtMs = this.nextTickMs;
-    await this.keepPace(knownAtMs);
+    await this.appender.keepPace(knownAtMs);
     const value = codec.encode('Tick', { knownAtMs });
     for (const partition of this.partitions) {
       const headers = { source: tickSource, number: Math.round(knownAtMs / tickMs), type: 'Tick', knownAtMs };
-      this.push({ topic: 'ticks', key: String(partition), partition, value, headers });
+      await this.appender.push({ topic: 'ticks', key: String(partition), partition, value, headers });
     }
     this.nextTickMs += tickMs;
-    if (this.batch.length >= FEED_BATCH_RECORDS) await this.flush();
-  }
-
-  private push(record: NewRecord): void {
-    this.batch.push(record);
-    this.batchBytes += record.value.length;
-  }
-
-  /** Appends what is due, then waits until the wall clock has come as far as the event time at this speed. */
-  private async keepPace(knownAtMs: number): Promise<void> {
-    const { speed, signal } = this.options;
-    if (!Number.isFinite(speed)) return;
-    const dueMs = this.startedMs + (knownAtMs - this.firstKnownAtMs) / speed;
-    const waitMs = dueMs - performance.now();
-    if (waitMs <= 1) return;
-    await this.flush();
-    await pause(waitMs, undefined, { signal }).catch(() => {});
-  }
-
-  private async flush(): Promise<void> {
-    if (this.batch.length === 0) return;
-    const { appended, redelivered } = await this.options.log.append(this.batch);
-    this.progress.appended += appended;
-    this.progress.redelivered += redelivered;
-    this.batch = [];
-    this.batchBytes = 0;
-    this.options.onProgress?.(this.progress);
   }
 }

@@ -24,6 +24,9 @@ export const MAX_STEP_OUTPUT_BYTES = 16 * 1024 * 1024;
 /** Importers and replays append so many records / bytes in one transaction. */
 export const FEED_BATCH_RECORDS = 5_000;
 export const FEED_BATCH_BYTES = 2 * 1024 * 1024;
+/** A what-if replay sorts so many records / bytes at a time (or the facts of one hour, where those are more). */
+export const REPLAY_SLICE_RECORDS = 200_000;
+export const REPLAY_SLICE_BYTES = 32 * 1024 * 1024;
 /** Attempts of a step before the task stops with an error. */
 export const MAX_STEP_ATTEMPTS = 8;
 /** Readings stamped later than the latest tick plus this are rejected (a meter clock in 2038). */
@@ -48,6 +51,22 @@ export const MAX_HOT_READINGS = 16_384;
 export const MAX_POINTS_PER_SITE = 500;
 /** Rows an API page holds at most. */
 export const MAX_PAGE_ROWS = 10_000;
+/** Rows of an API page where the request does not say. */
+export const DEFAULT_PAGE_ROWS = 1_000;
+/** Windows that the span of one request may cover, at the widths that it is answered from. */
+export const MAX_SPAN_WINDOWS = 250_000;
+/** A statement of the API that takes longer is cancelled. */
+export const API_STATEMENT_TIMEOUT_MS = 10_000;
+/** Requests under way in one server; further ones are refused at once, so that no queue grows. */
+export const MAX_REQUESTS_UNDER_WAY = 256;
+/** Length of a request's address, with its query. */
+export const MAX_URL_BYTES = 4_096;
+/** A server is not ready where the oldest event that is not processed waits longer than this. */
+export const MAX_READY_LAG_MS = 5 * MINUTE_MS;
+/** Length of an access token, sites or pilots in one, and how long one may last. */
+export const MAX_TOKEN_BYTES = 8_192;
+export const MAX_TOKEN_SCOPE = 100;
+export const MAX_TOKEN_SPAN_MS = 400 * DAY_MS;
 /** A full snapshot is written once the deltas since the last one exceed its size, but not below this. */
 export const MIN_SNAPSHOT_DELTA_BYTES = 4 * 1024 * 1024;
 /** Daily snapshots are kept for so many days, monthly ones for ever. */

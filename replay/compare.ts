@@ -1,0 +1,127 @@
+/**
+ * Compares what two namespaces derived, by canonical bytes. A task emits in an order that is fixed by the order of its
+ * facts, whatever its steps were, and a what-if replay fixes the order of all facts of a partition; so whole partitions
+ * are compared in order, across keys too. Of a compacted topic only the latest event of each key is compared.
+ */
+import type { Codec } from '../schemas/codec.ts';
+import type { EventLog, LogRecord, TopicPartition } from '../streams/event-log.ts';
+import { MAX_BATCH_RECORDS } from '../streams/limits.ts';
+import { TOPICS } from '../streams/topics.ts';
+import { canonicalBytes } from '../streams/verify.ts';
+import { type Difference, differencesOf, type EventMark, markOf } from './compare-events.ts';
+
+/** `runs` tells versions of code and settings apart, so it is no result. */
+export const COMPARED_TOPICS: readonly string[] = TOPICS.filter(
+  ({ kind, draft, name }) => kind === 'derived' && !draft && name !== 'runs',
+).map(({ name }) => name);
+
+export interface Side {
+  log: EventLog;
+  codec: Codec;
+}
+
+export interface TopicComparison {
+  topic: string;
+  /** Events on either side; of a compacted topic the keys. */
+  leftCount: number;
+  rightCount: number;
+  /** The first in order of partition and place; null where all are equal. */
+  divergence: Divergence | null;
+}
+
+export interface Divergence {
+  topic: string;
+  partition: number;
+  /** How many events of the partition were equal before. */
+  equalBefore: number;
+  /** null: the side has ended. */
+  left: EventMark | null;
+  right: EventMark | null;
+  /** Where the same event of both sides differs, at most a few places. */
+  differences: Difference[];
+}
+
+/** Compares topics one by one, as far as the logs reach when each is read. */
+export async function* compareLogs(left: Side, right: Side, topics: readonly string[] = COMPARED_TOPICS): AsyncGenerator<TopicComparison> {
+  for (const topic of topics) {
+    const { partitions, cleanup } = TOPICS.find(({ name }) => name === topic)!;
+    const comparison: TopicComparison = { topic, leftCount: 0, rightCount: 0, divergence: null };
+    for (let partition = 0; partition < partitions; partition++) {
+      const read = cleanup === 'compact' ? latestOfKeys : recordsOf;
+      await comparePartition(
+        comparison,
+        partition,
+        read(left.log, { topic, partition }),
+        read(right.log, { topic, partition }),
+        left,
+        right,
+      );
+    }
+    yield comparison;
+  }
+}
+
+async function comparePartition(
+  comparison: TopicComparison,
+  partition: number,
+  lefts: AsyncGenerator<LogRecord>,
+  rights: AsyncGenerator<LogRecord>,
+  left: Side,
+  right: Side,
+): Promise<void> {
+  for (let equalBefore = 0; ; equalBefore++) {
+    const [a, b] = await Promise.all([lefts.next(), rights.next()]);
+    if (!a.done) comparison.leftCount++;
+    if (!b.done) comparison.rightCount++;
+    if (a.done && b.done) return;
+    if (comparison.divergence) continue;
+    if (!a.done && !b.done && canonicalOf(left, a.value).equals(canonicalOf(right, b.value))) continue;
+    const [leftRecord, rightRecord] = [a.done ? null : a.value, b.done ? null : b.value];
+    comparison.divergence = {
+      topic: comparison.topic,
+      partition,
+      equalBefore,
+      left: leftRecord && markOf(left.codec, leftRecord),
+      right: rightRecord && markOf(right.codec, rightRecord),
+      differences: leftRecord && rightRecord ? differencesOf(left.codec, leftRecord, right.codec, rightRecord) : [],
+    };
+  }
+}
+
+function canonicalOf({ codec }: Side, record: LogRecord): Buffer {
+  return canonicalBytes(record, (id) => codec.fingerprintOf(id));
+}
+
+async function* recordsOf(log: EventLog, at: TopicPartition): AsyncGenerator<LogRecord> {
+  for (let offset = 0; ; ) {
+    const { records, nextOffset } = await log.read(at, offset, { maxRecords: MAX_BATCH_RECORDS, maxBytes: 1024 * 1024 });
+    if (nextOffset === offset) return;
+    yield* records;
+    offset = nextOffset;
+  }
+}
+
+/** The state that a compacted topic stands for, whether or not it was compacted; in order of keys. */
+async function* latestOfKeys(log: EventLog, at: TopicPartition): AsyncGenerator<LogRecord> {
+  const latest = new Map<string, LogRecord>();
+  for await (const record of recordsOf(log, at)) latest.set(record.key, record);
+  for (const key of [...latest.keys()].sort()) yield latest.get(key)!;
+}
+
+/** In words, for people: one line a topic, and what is known of its divergence. */
+export function describeComparison({ topic, leftCount, rightCount, divergence }: TopicComparison): string {
+  if (!divergence) return `${topic.padEnd(20)} ${leftCount} events, equal`;
+  const { partition, equalBefore, left, right, differences } = divergence;
+  const lines = [
+    `${topic.padEnd(20)} ${leftCount} and ${rightCount} events, differ in partition ${partition} after ${equalBefore} equal ones`,
+  ];
+  for (const [side, mark] of [['left', left] as const, ['right', right] as const]) {
+    if (!mark) lines.push(`  ${side}: has ended`);
+    else {
+      lines.push(`  ${side}: ${mark.id} at offset ${mark.offset}, of ${mark.key}, ${mark.what}, known at ${mark.knownAt}`);
+      lines.push(`    because of ${mark.causes}`);
+    }
+  }
+  for (const { path, left, right } of differences) lines.push(`  ${path}: ${left} and ${right}`);
+  return lines.join('\n');
+}

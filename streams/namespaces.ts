@@ -1,0 +1,70 @@
+/** Namespaces of a database: which there are, how large they are, and what made them. Dropping one: postgres-log.ts. */
+import { IflexError } from './errors.ts';
+import { openPool, type Pool } from './postgres.ts';
+import { namespaceSchema } from './postgres-log.ts';
+
+export interface Namespace {
+  name: string;
+  /** What made it, as `noteNamespace` wrote it; null for one that was not noted. */
+  note: string | null;
+  /** On disk: log, state and projections. */
+  bytes: number;
+  /** Ever appended, all topics. */
+  events: number;
+  /** null: nothing was. */
+  lastAppendedMs: number | null;
+}
+
+const PREFIX = namespaceSchema('x').slice(0, -1);
+
+/** All namespaces that hold a log, by name. */
+export async function listNamespaces(url: string): Promise<Namespace[]> {
+  return withPool(url, async (pool) => {
+    const { rows } = await pool.query(
+      `SELECT substr(n.nspname, length($1) + 1) AS name, obj_description(n.oid, 'pg_namespace') AS note,
+        (SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'm')) AS bytes
+      FROM pg_namespace n JOIN pg_class log ON log.relnamespace = n.oid AND log.relname = 'log_partition'
+      WHERE starts_with(n.nspname, $1) ORDER BY name`,
+      [PREFIX],
+    );
+    const namespaces: Namespace[] = [];
+    for (const { name, note, bytes } of rows as { name: string; note: string | null; bytes: number }[]) {
+      const { rows } = await pool.query(
+        `SELECT coalesce(sum(next_offset), 0)::bigint AS events, nullif(max(last_appended_ms), 0) AS last_appended_ms FROM ${namespaceSchema(name)}.log_partition`,
+      );
+      namespaces.push({ name, note, bytes, events: rows[0].events, lastAppendedMs: rows[0].last_appended_ms });
+    }
+    return namespaces;
+  });
+}
+
+/** The namespace of a name; throws NOT_FOUND with the names that there are. */
+export async function findNamespace(url: string, name: string): Promise<Namespace> {
+  namespaceSchema(name);
+  const all = await listNamespaces(url);
+  const found = all.find((namespace) => namespace.name === name);
+  if (found) return found;
+  const there =
+    all.length === 0 ? 'There is none yet: `npm start` makes one.' : `There are: ${all.map((namespace) => namespace.name).join(', ')}.`;
+  throw new IflexError('NOT_FOUND', `There is no namespace "${name}". ${there}`);
+}
+
+/** Writes what made a namespace, for people and for whoever wants to go on with it. */
+export async function noteNamespace(url: string, name: string, note: string): Promise<void> {
+  await withPool(url, async (pool) => {
+    const { rows } = await pool.query("SELECT format('COMMENT ON SCHEMA %I IS %L', $1::text, $2::text) AS statement", [
+      namespaceSchema(name),
+      note,
+    ]);
+    await pool.query(rows[0].statement);
+  });
+}
+
+async function withPool<T>(url: string, work: (pool: Pool) => Promise<T>): Promise<T> {
+  const pool = await openPool(url, 'namespaces', 1);
+  try {
+    return await work(pool);
+  } finally {
+    await pool.end();
+  }
+}
