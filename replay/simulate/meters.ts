@@ -49,6 +49,8 @@ export interface MeterOptions {
 }
 
 const MEAN_POWER_RESOLUTION_W = 1;
+const STEPS_PER_DEGREE = 10;
+export const TEMPERATURE_RESOLUTION_CELSIUS = 1 / STEPS_PER_DEGREE;
 
 /** Mean power of each minute, in whole watts. */
 export function meanPowerMeter(metering: Metering, options: Omit<MeterOptions, 'intervalMs'>, powerW: Float64Array): Meter {
@@ -114,14 +116,18 @@ export function registerMeter(
   return meter;
 }
 
-/** A sample every interval, to a tenth of a degree. */
+/** The mean of each interval, to a tenth of a degree. */
 export function temperatureSensor(metering: Metering, options: MeterOptions, celsius: Float64Array): Meter {
   const truth = truthOf(metering, options.name);
   truth.meanCelsius = inSteps(celsius, metering.minutes).map((sum) => sum / (TRUTH_STEP_MS / MINUTE_MS));
+  truth.widthMs = Math.max(TRUTH_STEP_MS, options.intervalMs);
   const meter = emptyMeter(metering, { ...options, carrier: 'NONE' }, 'TEMPERATURE', truth);
   meter.topic = 'sensor.readings';
   const every = options.intervalMs / MINUTE_MS;
-  for (let i = 0; i < metering.minutes; i += every) push(meter, metering.startMs + i * MINUTE_MS, rounded(celsius[i] * 10) / 10);
+  for (let i = 0; i < metering.minutes; i += every) {
+    const mean = celsius.subarray(i, i + every).reduce((sum, value) => sum + value, 0) / every;
+    push(meter, metering.startMs + i * MINUTE_MS, rounded(mean * STEPS_PER_DEGREE) / STEPS_PER_DEGREE);
+  }
   return meter;
 }
 
