@@ -1,12 +1,18 @@
 /** The `iflex` command: one file of this folder for each group of commands. */
 import { Command } from 'commander';
 import { IflexError } from '../../streams/errors.ts';
+import { registerInstance } from './instance.ts';
+import { registerNamespaces } from './namespaces.ts';
+import { registerReplay } from './replay.ts';
+import { registerSchemas } from './schemas.ts';
+import { registerTap } from './tap.ts';
 import { registerTopics } from './topics.ts';
 
 const program = new Command('iflex')
   .description('Event-sourced demand-side flexibility: readings in, aligned series, forecasts and decisions out.')
   .showHelpAfterError('(run with --help to see what there is)');
-for (const register of [registerTopics]) register(program);
+for (const register of [registerInstance, registerNamespaces, registerReplay, registerSchemas, registerTap, registerTopics])
+  register(program);
 
 try {
   await program.parseAsync();
