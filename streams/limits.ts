@@ -8,6 +8,8 @@ export const DAY_MS = 86_400_000;
 export const PARTITION_COUNT = 12;
 /** Largest value of one event in bytes (framed), as Kafka's default limit with room for headers. */
 export const MAX_EVENT_BYTES = 900_000;
+/** Characters of an event's key, and of its source: both are read and indexed with each event. */
+export const MAX_NAME_CHARS = 500;
 /** A delivery of readings is cut here, so that one event stays a small unit of work. */
 export const MAX_DELIVERY_BYTES = 64 * 1024;
 export const MAX_READINGS_PER_DELIVERY = 4_000;
@@ -29,6 +31,10 @@ export const REPLAY_SLICE_RECORDS = 200_000;
 export const REPLAY_SLICE_BYTES = 32 * 1024 * 1024;
 /** Attempts of a step before the task stops with an error. */
 export const MAX_STEP_ATTEMPTS = 8;
+/** Steps of one process that are under way at a time: one is computed while another commits. No more are redone after a crash. */
+export const MAX_STEPS_UNDER_WAY = 2;
+/** A lost connection is tried again for so long: the recovery of a crashed server takes minutes at worst. */
+export const RECONNECT_WITHIN_MS = 15 * MINUTE_MS;
 /** Readings stamped later than the latest tick plus this are rejected (a meter clock in 2038). */
 export const MAX_FUTURE_MS = 10 * MINUTE_MS;
 /** Readings of so many hours before the latest tick stay in memory; older ones revise by reload of their day. */
@@ -45,8 +51,10 @@ export const RELOAD_QUIET_MS = 15 * MINUTE_MS;
 export const RELOAD_MAX_WAIT_MS = 6 * HOUR_MS;
 /** Late days remembered per point; further ones are rejected with their readings until some are reloaded. */
 export const MAX_PENDING_DAYS = 800;
-/** Raw readings per point in hot state (one a second for four hours, with room). */
-export const MAX_HOT_READINGS = 16_384;
+/** Raw readings per point in hot state: one a second for the six hours that pass before the oldest are let go, with room. */
+export const MAX_HOT_READINGS = 24_576;
+/** Longest source interval, hold and agreed delay of a point (ms): what the hot state may have to reach back for. */
+export const MAX_POINT_SPAN_MS = 31 * DAY_MS;
 /** Points of a site. */
 export const MAX_POINTS_PER_SITE = 500;
 /** Rows an API page holds at most. */

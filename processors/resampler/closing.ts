@@ -1,11 +1,19 @@
 /** What a tick does: revise touched windows, close those whose time is over, ask for reloads, let old readings go. */
-import { DAY_MS, GRACE_MS, HOUR_MS, MAX_SILENCE_MS, RELOAD_MAX_WAIT_MS, RELOAD_QUIET_MS } from '../../streams/limits.ts';
+import {
+  DAY_MS,
+  GRACE_MS,
+  HOUR_MS,
+  MAX_REGISTER_GAP_MS,
+  MAX_SILENCE_MS,
+  RELOAD_MAX_WAIT_MS,
+  RELOAD_QUIET_MS,
+} from '../../streams/limits.ts';
 import type { Emit } from '../../streams/processor.ts';
 import { compose, Emission, FLAG_NEGATIVE, FLAG_OUTLIER, FLAG_STUCK, WIDTHS, type Window } from './emission.ts';
-import { emitNotice, hotFromMs } from './intake.ts';
+import { emitNotice, hotFromMs, markPending } from './intake.ts';
 import { type PointState, REASON_FIRST } from './point-state.ts';
-import type { SiteState } from './resampler.ts';
-import { computeWindows, coveredThroughMs, hasEnergy, JITTER_LOOKBACK } from './segments.ts';
+import { disturb, type SiteState } from './resampler.ts';
+import { computeWindows, coveredThroughMs, hasEnergy, JITTER_LOOKBACK, reachMs, waitMs } from './segments.ts';
 import { STEP_MS, WindowScratch } from './window-scratch.ts';
 
 /** Reused for every window: filled and read within one call. */
@@ -23,46 +31,89 @@ const window: Window = {
   quality: 0,
 };
 
+/** Visits all points where windows of one may close, else only those that have something else to do. */
 export function closeWindows(site: SiteState, tickMs: number, emit: Emit): void {
-  if (site.points.size === 0) return;
+  const everyone = tickMs >= site.dueMs;
+  if (!everyone && site.restless.length === 0) return;
+  const visited = everyone ? [...site.points.values()] : site.restless.sort((a, b) => a.order - b.order);
   const emission = new Emission(site.siteId, tickMs, emit);
-  const hotMs = hotFromMs(tickMs);
-  for (const point of site.points.values()) {
-    if (point.openedFromMs === Number.POSITIVE_INFINITY) continue;
-    if (point.dirty !== null) revise(point, emission);
-    const closeToMs = closableToMs(point, tickMs);
-    if (closeToMs > point.closedToMs) close(site, point, closeToMs, tickMs, emission, emit);
-    emission.endPoint();
-    tidy(site, point, hotMs, tickMs, emit);
+  for (const point of visited) {
+    point.restless = false;
+    if (point.openedFromMs !== Number.POSITIVE_INFINITY) {
+      if (point.dirty !== null) revise(point, emission);
+      const closeToMs = closableToMs(point, tickMs);
+      if (closeToMs > point.closedToMs) close(site, point, closeToMs, tickMs, emission, emit);
+      emission.endPoint();
+    }
+    tidy(site, point, tickMs, emit);
   }
   emission.end();
+  for (const point of visited) if (point.pending !== null) requestReloads(site, point, tickMs, emit);
+  site.restless = [];
+  for (const point of visited) settle(site, point, tickMs);
+  if (everyone) site.dueMs = dueMs(site);
+}
+
+/** When the first window of the site can close at the earliest (ms): until then a tick need not look at every point. */
+function dueMs(site: SiteState): number {
+  let earliestMs = Number.POSITIVE_INFINITY;
+  for (const point of site.points.values()) {
+    if (point.removed) return Number.NEGATIVE_INFINITY;
+    if (point.openedFromMs !== Number.POSITIVE_INFINITY) earliestMs = Math.min(earliestMs, point.closedToMs + STEP_MS + GRACE_MS);
+  }
+  return earliestMs;
+}
+
+/** A point that still waits for a reload is visited at every tick; a removed one goes once nothing of it is hot. */
+function settle(site: SiteState, point: PointState, tickMs: number): void {
+  if (point.isRestless) disturb(site, point);
+  else if (point.removed && point.closedToMs <= hotFromMs(point.declared, tickMs)) {
+    site.points.delete(point.declared.pointId);
+    site.forgotten.push(point.declared.pointId);
+  }
 }
 
 /**
- * Windows close once their grace is over and either all readings have come or the agreed delivery delay has passed too.
- * A silent point closes (missing) windows for a week, then waits.
+ * Windows close once their grace is over and either all readings have come or the wait for them is over too. A silent
+ * point closes (missing) windows for a week, then waits; a removed one closes those that have readings.
  */
 function closableToMs(point: PointState, tickMs: number): number {
+  const { hot, declared } = point;
   const graceMs = tickMs - GRACE_MS;
-  const coveredMs = coveredThroughMs(point.hot, point.declared);
-  const boundMs = Math.max(graceMs - point.declared.deliveryDelayMs, Math.min(graceMs, coveredMs));
-  const silentMs = point.hot.lastStartMs + MAX_SILENCE_MS;
-  return Math.floor(Math.min(boundMs, silentMs) / STEP_MS) * STEP_MS;
+  const boundMs = Math.max(graceMs - waitMs(declared), Math.min(graceMs, coveredThroughMs(hot, declared)));
+  const saidMs = hot.lastStartMs + reachMs(declared);
+  const lastMs = point.removed ? Math.ceil((saidMs + 1) / STEP_MS) * STEP_MS : saidMs + MAX_SILENCE_MS;
+  return Math.floor(Math.min(boundMs, lastMs) / STEP_MS) * STEP_MS;
 }
 
 function close(site: SiteState, point: PointState, closeToMs: number, tickMs: number, emission: Emission, emit: Emit): void {
-  // After a long silence the windows go on with the reading that ended it, not with a stretch nobody measured.
-  const { hot } = point;
-  if (closeToMs - point.closedToMs > MAX_SILENCE_MS + DAY_MS) {
-    const resumeMs = hot.count > 0 ? hot.startMs(hot.firstAtOrAfter(point.closedToMs + STEP_MS) % hot.count) : closeToMs;
-    point.closedToMs = Math.min(closeToMs, Math.max(point.closedToMs, Math.floor(resumeMs / STEP_MS) * STEP_MS));
-  }
+  const closeThrough = (endMs: number) => {
+    while (point.closedToMs < endMs) {
+      const toMs = Math.min(endMs, (Math.floor(point.closedToMs / DAY_MS) + 1) * DAY_MS);
+      closeStretch(site, point, toMs, tickMs, emission, emit);
+      point.closedToMs = toMs;
+    }
+  };
   point.touched = true;
-  while (point.closedToMs < closeToMs) {
-    const toMs = Math.min(closeToMs, (Math.floor(point.closedToMs / DAY_MS) + 1) * DAY_MS);
-    closeStretch(site, point, toMs, tickMs, emission, emit);
-    point.closedToMs = toMs;
+  if (closeToMs - point.closedToMs > MAX_SILENCE_MS + DAY_MS) {
+    closeThrough(Math.ceil(point.closedToMs / HOUR_MS) * HOUR_MS);
+    skipSilence(point, closeToMs, tickMs);
   }
+  closeThrough(closeToMs);
+}
+
+/** After a long silence the windows go on with the reading that ended it, not with a stretch nobody measured. */
+function skipSilence(point: PointState, closeToMs: number, tickMs: number): void {
+  const { hot, declared, closedToMs } = point;
+  const next = hot.firstAtOrAfter(closedToMs);
+  if (next === hot.count) return;
+  // Within the hot range all windows are closed, since the reading may tell about some before it (registers).
+  const resumeMs = Math.floor(Math.min(hot.startMs(next), hotFromMs(declared, tickMs), closeToMs) / HOUR_MS) * HOUR_MS;
+  if (resumeMs <= closedToMs) return;
+  point.closedToMs = point.openedFromMs = resumeMs;
+  // What a register says about the silence itself, if it says anything, is left to the reload of those days.
+  if (declared.kind === 'REGISTER' && hot.startMs(next) - closedToMs <= MAX_REGISTER_GAP_MS)
+    markPending(point, closedToMs, point.closedToMs, tickMs);
 }
 
 /** Closes [closedToMs, toMs), at most a day: five-minute windows, and the wider ones that end in it. */
@@ -78,17 +129,21 @@ function closeStretch(site: SiteState, point: PointState, toMs: number, tickMs: 
     const steps = widthMs / STEP_MS;
     for (let startMs = Math.floor(closedToMs / widthMs) * widthMs; startMs + widthMs <= toMs; startMs += widthMs) {
       compose(scratch, (startMs - fromMs) / STEP_MS, steps, window);
-      if (widthMs === HOUR_MS) summarise(site, point, window, tickMs, emit);
-      emission.push(width, declared.pointId, energy, window, flagsOf(point, window, widthMs), 0, REASON_FIRST);
+      const outlier = widthMs === HOUR_MS && isOutlier(point, window);
+      if (widthMs === HOUR_MS) summarise(site, point, window, outlier, tickMs, emit);
+      emission.push(width, declared.pointId, energy, window, flagsOf(point, window, widthMs, outlier), 0, REASON_FIRST);
     }
   }
 }
 
-function summarise(site: SiteState, point: PointState, hour: Window, tickMs: number, emit: Emit): void {
+function isOutlier(point: PointState, hour: Window): boolean {
+  return hour.coveredMs > 0 && hasEnergy(point.declared.kind) && point.summary.isOutlier(hour.mean);
+}
+
+function summarise(site: SiteState, point: PointState, hour: Window, outlier: boolean, tickMs: number, emit: Emit): void {
   if (hour.coveredMs === 0 || !hasEnergy(point.declared.kind)) return;
   const { summary } = point;
   const wasStuck = summary.isStuck(hour.startMs);
-  const outlier = summary.isOutlier(hour.mean);
   summary.add(hour.startMs, hour.mean, hour.min, hour.max);
   if (!wasStuck && summary.isStuck(hour.startMs + HOUR_MS))
     emitNotice(site, point, 'STUCK', summary.stuckSinceMs, tickMs, hour.mean, null, emit);
@@ -96,12 +151,12 @@ function summarise(site: SiteState, point: PointState, hour: Window, tickMs: num
   if (hour.energyMilliWh < 0 && !point.declared.mayExport) emitNotice(site, point, 'NEGATIVE', hour.startMs, tickMs, hour.mean, null, emit);
 }
 
-export function flagsOf(point: PointState, of: Window, widthMs: number): number {
+/** Flags of a window; `outlier` is told of whole hours only. */
+export function flagsOf(point: PointState, of: Window, widthMs: number, outlier = widthMs === HOUR_MS && isOutlier(point, of)): number {
   const { declared, summary } = point;
   if (of.coveredMs === 0 || !hasEnergy(declared.kind)) return 0;
-  let flags = 0;
+  let flags = outlier ? FLAG_OUTLIER : 0;
   if (summary.isStuck(of.startMs + widthMs)) flags |= FLAG_STUCK;
-  if (widthMs === HOUR_MS && summary.isOutlier(of.mean)) flags |= FLAG_OUTLIER;
   if (of.energyMilliWh < 0 && !declared.mayExport) flags |= FLAG_NEGATIVE;
   return flags;
 }
@@ -148,42 +203,41 @@ function nextRevision(point: PointState, window: number): number {
 }
 
 /** Lets readings and revisions go that are older than the hot range, and reports the doubles counted since. */
-function tidy(site: SiteState, point: PointState, hotMs: number, tickMs: number, emit: Emit): void {
+function tidy(site: SiteState, point: PointState, tickMs: number, emit: Emit): void {
   const { hot, declared } = point;
   if (point.doubles > 0) {
     emitNotice(site, point, 'DOUBLE', tickMs, tickMs, null, null, emit, point.doubles);
     point.doubles = 0;
     point.touched = true;
   }
+  const hotMs = hotFromMs(declared, tickMs);
   if (hot.count === 0 || hot.startMs(0) >= hotMs - HOUR_MS) return;
+  if (point.revisions !== null) {
+    for (const key of point.revisions.keys()) if (key < hotMs && point.revisions.delete(key)) point.touched = true;
+    if (point.revisions.size === 0) point.revisions = null;
+  }
+  if (point.openedFromMs === Number.POSITIVE_INFINITY) return;
   // The readings just before the hot range still reach into it: one, or those that decide about a register's jitter.
-  const reachMs = declared.kind === 'INTERVAL_ENERGY' ? declared.intervalMs : 0;
+  const intervalMs = declared.kind === 'INTERVAL_ENERGY' ? declared.intervalMs : 0;
   const keep = declared.kind === 'REGISTER' ? 2 + JITTER_LOOKBACK : 1;
-  const drop = hot.firstAtOrAfter(Math.min(hotMs, point.closedToMs - HOUR_MS) - reachMs) - keep;
+  const drop = hot.firstAtOrAfter(Math.min(hotMs, point.closedToMs - HOUR_MS) - intervalMs) - keep;
   if (drop <= 0) return;
   hot.dropBefore(drop);
   point.touched = true;
-  if (point.revisions !== null) {
-    for (const key of point.revisions.keys()) if (key < hotMs) point.revisions.delete(key);
-    if (point.revisions.size === 0) point.revisions = null;
-  }
 }
 
 /** Asks for the reload of days that late readings have touched, once they have been quiet or have waited long enough. */
-export function requestReloads(site: SiteState, tickMs: number, emit: Emit): void {
-  for (const point of site.points.values()) {
-    if (point.pending === null) continue;
-    for (const [dayStartMs, day] of point.pending) {
-      const due = tickMs - day.lastLateMs >= RELOAD_QUIET_MS || tickMs - day.firstLateMs >= RELOAD_MAX_WAIT_MS;
-      if (day.requested || !due) continue;
-      day.requested = true;
-      point.touched = true;
-      emit('revisions.requested', {
-        siteId: site.siteId,
-        pointId: point.declared.pointId,
-        knownAtMs: tickMs,
-        dayStartMs,
-      } as { knownAtMs: number });
-    }
+function requestReloads(site: SiteState, point: PointState, tickMs: number, emit: Emit): void {
+  for (const [dayStartMs, day] of point.pending!) {
+    const due = tickMs - day.lastLateMs >= RELOAD_QUIET_MS || tickMs - day.firstLateMs >= RELOAD_MAX_WAIT_MS;
+    if (day.requested || !due) continue;
+    day.requested = true;
+    point.touched = true;
+    emit('revisions.requested', {
+      siteId: site.siteId,
+      pointId: point.declared.pointId,
+      knownAtMs: tickMs,
+      dayStartMs,
+    } as { knownAtMs: number });
   }
 }

@@ -83,6 +83,11 @@ export function windowDigest(window: {
   return [energyMilliWh, mean, min, max, last, readingCount, coveredMs, measuredMs, quality].join(' ');
 }
 
+/** The count of readings within a digest. */
+export function readingCountOf(digest: string): number {
+  return Number(digest.split(' ')[5]);
+}
+
 /** Columns of one point's windows on their way into an event. Differences of starts, as the event has them. */
 class Columns {
   private series: PointWindows;

@@ -14,6 +14,8 @@ export class HotReadings {
   count = 0;
   /** What the last conflicting insertion replaced. */
   replacedValue = 0;
+  private readonly limit: number;
+  private readonly unitMs: number;
   private baseMs = 0;
   private offsets = new Uint32Array(0);
   private values = new Float64Array(0);
@@ -22,8 +24,14 @@ export class HotReadings {
   private changedFrom = 0;
   private droppedSince = 0;
 
+  /** `limit`: most readings it holds. `unitMs`: all starts are a multiple of it; they must lie within 2^32 of it. */
+  constructor(limit = MAX_HOT_READINGS, unitMs = 1) {
+    this.limit = limit;
+    this.unitMs = unitMs;
+  }
+
   startMs(i: number): number {
-    return this.baseMs + this.offsets[i];
+    return this.baseMs + this.offsets[i] * this.unitMs;
   }
 
   value(i: number): number {
@@ -38,6 +46,12 @@ export class HotReadings {
     return this.marks[i] >> 2;
   }
 
+  /** Whether any reading in memory came from the device of this index. */
+  hasDevice(device: number): boolean {
+    for (let i = 0; i < this.count; i++) if (this.device(i) === device) return true;
+    return false;
+  }
+
   get lastStartMs(): number {
     return this.count === 0 ? Number.NEGATIVE_INFINITY : this.startMs(this.count - 1);
   }
@@ -48,7 +62,7 @@ export class HotReadings {
     let high = this.count;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (this.baseMs + this.offsets[middle] < timeMs) low = middle + 1;
+      if (this.startMs(middle) < timeMs) low = middle + 1;
       else high = middle;
     }
     return low;
@@ -57,10 +71,10 @@ export class HotReadings {
   /** A later delivery of the same start counts; `same` and `conflict` tell whether it said the same. */
   insert(startMs: number, value: number, mark: number): Insertion {
     const { count } = this;
-    if (count > 0 && startMs > this.baseMs + this.offsets[count - 1]) return this.append(startMs, value, mark);
+    if (count > 0 && startMs > this.startMs(count - 1)) return this.append(startMs, value, mark);
     if (count === 0) return this.append(startMs, value, mark);
     const at = this.firstAtOrAfter(startMs);
-    if (this.baseMs + this.offsets[at] === startMs) {
+    if (this.startMs(at) === startMs) {
       if (this.values[at] === value && this.marks[at] === mark) return 'same';
       this.replacedValue = this.values[at];
       this.values[at] = value;
@@ -68,7 +82,7 @@ export class HotReadings {
       if (at < this.changedFrom) this.changedFrom = at;
       return 'conflict';
     }
-    if (!this.makeRoom(startMs)) return 'full';
+    if (this.lastStartMs - startMs > OFFSET_LIMIT * this.unitMs || !this.makeRoom(startMs)) return 'full';
     this.offsets.copyWithin(at + 1, at, count);
     this.values.copyWithin(at + 1, at, count);
     this.marks.copyWithin(at + 1, at, count);
@@ -79,14 +93,17 @@ export class HotReadings {
   }
 
   private append(startMs: number, value: number, mark: number): Insertion {
-    if ((this.count === this.offsets.length || startMs - this.baseMs > OFFSET_LIMIT || this.count === 0) && !this.makeRoom(startMs))
+    if (
+      (this.count === this.offsets.length || startMs - this.baseMs > OFFSET_LIMIT * this.unitMs || this.count === 0) &&
+      !this.makeRoom(startMs)
+    )
       return 'full';
     this.put(this.count++, startMs, value, mark);
     return 'appended';
   }
 
   private put(at: number, startMs: number, value: number, mark: number): void {
-    this.offsets[at] = startMs - this.baseMs;
+    this.offsets[at] = (startMs - this.baseMs) / this.unitMs;
     this.values[at] = value;
     this.marks[at] = mark;
   }
@@ -96,19 +113,20 @@ export class HotReadings {
     const oldestMs = this.count > 0 ? Math.min(startMs, this.startMs(0)) : startMs;
     this.rebase(oldestMs, Math.max(startMs, this.lastStartMs));
     if (this.count < this.offsets.length) return true;
-    if (this.count >= MAX_HOT_READINGS) return false;
-    this.grow(Math.min(MAX_HOT_READINGS, Math.max(8, Math.ceil(this.count * 1.25))));
+    if (this.count >= this.limit) return false;
+    this.grow(Math.min(this.limit, Math.max(8, Math.ceil(this.count * 1.25))));
     return true;
   }
 
-  /** Moves the base so that all starts fit 32 bits; readings more than 49 days before the newest are let go. */
+  /** Moves the base so that all starts fit 32 bits; readings more than 2^32 units (49 days) before the newest are let go. */
   private rebase(baseMs: number, newestMs: number): void {
-    if (baseMs === this.baseMs && newestMs - baseMs <= OFFSET_LIMIT) return;
-    if (newestMs - baseMs > OFFSET_LIMIT) {
-      this.dropBefore(this.firstAtOrAfter(newestMs - OFFSET_LIMIT));
+    const spanMs = OFFSET_LIMIT * this.unitMs;
+    if (baseMs === this.baseMs && newestMs - baseMs <= spanMs) return;
+    if (newestMs - baseMs > spanMs) {
+      this.dropBefore(this.firstAtOrAfter(newestMs - spanMs));
       return this.rebase(this.count > 0 ? Math.min(newestMs, this.startMs(0)) : newestMs, newestMs);
     }
-    const shift = this.baseMs - baseMs;
+    const shift = (this.baseMs - baseMs) / this.unitMs;
     for (let i = 0; i < this.count; i++) this.offsets[i] += shift;
     this.baseMs = baseMs;
   }

@@ -3,17 +3,20 @@ import type { PointReadings } from '../../schemas/types.ts';
 import { DAY_MS, HOT_MS, HOUR_MS, MAX_FUTURE_MS, MAX_PENDING_DAYS, MAX_REGISTER_GAP_MS } from '../../streams/limits.ts';
 import type { Emit, ProcessorEvent, Reject } from '../../streams/processor.ts';
 import { type PointState, REASON_CORRECTED, REASON_LATE } from './point-state.ts';
-import type { SiteState } from './resampler.ts';
-import { affectedFromMs, affectedToMs, isEnergyKind, registerChange } from './segments.ts';
+import { disturb, expectClosing, type SiteState } from './resampler.ts';
+import { affectedFromMs, affectedToMs, bearsOnHot, isEnergyKind, type PointRules, registerChange, waitMs } from './segments.ts';
 import { STEP_MS } from './window-scratch.ts';
 
 /** What a float can hold without losing milliwatt-hours, and times that fit the wire. */
 const VALUE_LIMIT = 2 ** 52;
 const EARLIEST_MS = 0;
 
-/** Start of the hot range at a tick: full hours, so that every window of it can be recomputed. */
-export function hotFromMs(tickMs: number): number {
-  return Number.isFinite(tickMs) ? Math.floor((tickMs - HOT_MS) / HOUR_MS) * HOUR_MS : Number.NEGATIVE_INFINITY;
+/**
+ * Start of a point's hot range at a time: full hours, so that every window of it can be recomputed, and as much earlier
+ * as its readings may come later by agreement.
+ */
+export function hotFromMs(rules: PointRules, timeMs: number): number {
+  return Math.floor((timeMs - HOT_MS - waitMs(rules)) / HOUR_MS) * HOUR_MS;
 }
 
 const UNIT_OF_KIND: Record<string, string> = {
@@ -51,116 +54,156 @@ export function takeReadings(
   const problem = seriesProblem(point, series);
   const { pointId } = series;
   if (problem) return reject(problem[0], problem[1], { pointId, readingCount: series.startMs.length });
-  const values = isEnergyKind(point.declared.kind) ? series.energyMilliWh : series.value;
-  const clockMs = Number.isFinite(event.streamTimeMs) ? event.streamTimeMs : event.knownAtMs;
+  const { declared } = point;
+  const values = isEnergyKind(declared.kind) ? series.energyMilliWh : series.value;
+  // Before the first tick the delivery's own time stands for the clock.
+  const clockMs = event.streamTimeMs === Number.NEGATIVE_INFINITY ? event.knownAtMs : event.streamTimeMs;
   const latestMs = clockMs + MAX_FUTURE_MS;
-  const hotMs = hotFromMs(event.streamTimeMs);
+  const intake: Intake = { site, point, event, clockMs, hotMs: hotFromMs(declared, clockMs), emit, bad: null };
   const device = point.deviceIndex(series.deviceId) << 2;
   const oneQuality = series.quality.length === 1 ? series.quality[0] : -1;
-  const bad = new Problems();
   point.touched = true;
   let startMs = 0;
   for (let i = 0; i < values.length; i++) {
     startMs += series.startMs[i];
     const value = values[i];
-    if (startMs > latestMs) bad.add('READING_IN_FUTURE', startMs);
-    else if (startMs < EARLIEST_MS || value > VALUE_LIMIT || value < -VALUE_LIMIT) bad.add('READING_OUT_OF_RANGE', startMs);
-    else if (startMs < hotMs) takeOldReading(point, startMs, event, bad);
-    else takeHotReading(site, point, startMs, value, device | (oneQuality >= 0 ? oneQuality : series.quality[i]), hotMs, event, emit, bad);
+    const mark = device | (oneQuality >= 0 ? oneQuality : series.quality[i]);
+    if (startMs > latestMs) setAside(intake, 'READING_IN_FUTURE', startMs);
+    else if (startMs < EARLIEST_MS || value > VALUE_LIMIT || value < -VALUE_LIMIT) setAside(intake, 'READING_OUT_OF_RANGE', startMs);
+    else if (startMs >= intake.hotMs || bearsOnHot(point.hot, startMs, intake.hotMs, declared))
+      takeHotReading(intake, startMs, value, mark);
+    else takeOldReading(intake, startMs);
   }
-  bad.report(pointId, reject);
+  intake.bad?.report(pointId, reject);
 }
 
-/** Older than the hot state: its day, and the neighbours it may bear on, wait for a reload. */
-function takeOldReading(point: PointState, startMs: number, event: ProcessorEvent, bad: Problems): void {
-  const { kind, intervalMs, maxHoldMs } = point.declared;
-  const reachMs = kind === 'MEAN_POWER' || kind === 'INTERVAL_ENERGY' ? intervalMs : kind === 'REGISTER' ? 2 * intervalMs : maxHoldMs;
-  const fromMs = kind === 'REGISTER' ? startMs - reachMs : startMs;
-  if (!markPending(point, fromMs, startMs + reachMs, event)) bad.add('READING_BUFFER_FULL', startMs);
+/** What the readings of one series share on their way in. */
+interface Intake {
+  site: SiteState;
+  point: PointState;
+  event: ProcessorEvent;
+  clockMs: number;
+  hotMs: number;
+  emit: Emit;
+  bad: Problems | null;
+}
+
+function setAside(intake: Intake, code: keyof typeof REASON_TEXT, startMs: number): void {
+  intake.bad ??= new Problems();
+  intake.bad.add(code, startMs);
+}
+
+/** Older than the hot state: its day waits for a reload, which finds out what else it bears on. */
+function takeOldReading(intake: Intake, startMs: number): void {
+  const { point, clockMs, site } = intake;
+  disturb(site, point);
+  if (markPending(point, startMs, startMs + 1, clockMs)) countLate(point, startMs);
+  else setAside(intake, 'READING_BUFFER_FULL', startMs);
 }
 
 /** Notes the UTC days of [fromMs, toMs) for a reload; false where too many wait already. */
-export function markPending(point: PointState, fromMs: number, toMs: number, event: { streamTimeMs: number }): boolean {
+export function markPending(point: PointState, fromMs: number, toMs: number, clockMs: number): boolean {
   point.pending ??= new Map();
   for (let dayMs = Math.floor(fromMs / DAY_MS) * DAY_MS; dayMs < toMs; dayMs += DAY_MS) {
     const day = point.pending.get(dayMs);
-    if (day) day.lastLateMs = event.streamTimeMs;
+    if (day) day.lastLateMs = clockMs;
     else if (point.pending.size >= MAX_PENDING_DAYS) return false;
-    else point.pending.set(dayMs, { firstLateMs: event.streamTimeMs, lastLateMs: event.streamTimeMs, requested: false });
+    else point.pending.set(dayMs, { firstLateMs: clockMs, lastLateMs: clockMs, lateCount: 0, requested: false });
   }
   return true;
 }
 
-function takeHotReading(
-  site: SiteState,
-  point: PointState,
-  startMs: number,
-  value: number,
-  mark: number,
-  hotMs: number,
-  event: ProcessorEvent,
-  emit: Emit,
-  bad: Problems,
-): void {
-  const { hot } = point;
+function countLate(point: PointState, startMs: number): void {
+  const day = point.pending?.get(Math.floor(startMs / DAY_MS) * DAY_MS);
+  if (day) day.lateCount++;
+}
+
+function takeHotReading(intake: Intake, startMs: number, value: number, mark: number): void {
+  const { site, point, event, hotMs, emit } = intake;
+  const { hot, declared } = point;
+  if (declared.kind === 'REGISTER') noticeLongGap(intake, startMs, value);
   const insertion = hot.insert(startMs, value, mark);
-  if (insertion === 'appended' && startMs >= point.closedToMs && point.declared.kind !== 'REGISTER') {
-    if (point.openedFromMs === Number.POSITIVE_INFINITY) open(point, startMs);
+  if (insertion === 'appended' && startMs >= point.closedToMs && declared.kind !== 'REGISTER') {
+    if (point.openedFromMs === Number.POSITIVE_INFINITY) open(intake, startMs);
     return;
   }
-  if (insertion === 'full') return bad.add('READING_BUFFER_FULL', startMs);
-  if (insertion === 'same') {
-    point.doubles++;
-    return;
-  }
-  if (insertion === 'conflict') {
-    point.doubles++;
-    emitNotice(site, point, 'CONFLICT', startMs, event.knownAtMs, hot.replacedValue, value, emit);
-  }
+  if (insertion === 'full') return startMs < hotMs ? takeOldReading(intake, startMs) : setAside(intake, 'READING_BUFFER_FULL', startMs);
+  if (insertion === 'same' || insertion === 'conflict') point.doubles++;
+  if (point.doubles > 0) disturb(site, point);
+  if (insertion === 'same') return;
+  if (insertion === 'conflict') emitNotice(site, point, 'CONFLICT', startMs, event.knownAtMs, hot.replacedValue, value, emit);
   const i = hot.firstAtOrAfter(startMs);
-  if (point.declared.kind === 'REGISTER') noticeRegister(site, point, i, event, emit);
-  if (startMs < point.openedFromMs) open(point, startMs);
-  const fromMs = affectedFromMs(hot, i, point.declared);
-  if (fromMs < point.closedToMs) {
-    const reason = insertion === 'conflict' ? REASON_CORRECTED : REASON_LATE;
-    markRevised(point, fromMs, affectedToMs(hot, i, point.declared), hotMs, reason, event);
+  if (declared.kind === 'REGISTER') {
+    noticeRegister(intake, i);
+    if (insertion !== 'appended') noticeRegister(intake, i + 1);
+  }
+  if (startMs < point.openedFromMs) open(intake, startMs);
+  if (affectedFromMs(hot, i, declared) < point.closedToMs) {
+    markRevised(intake, i, insertion === 'conflict' ? REASON_CORRECTED : REASON_LATE);
+    if (startMs < hotMs && insertion !== 'conflict') countLate(point, startMs);
   }
 }
 
-/** Windows begin with the first reading; where an earlier one comes later, those in between are revised (from nothing). */
-function open(point: PointState, startMs: number): void {
-  const earlierMs = Math.floor(startMs / STEP_MS) * STEP_MS;
-  if (point.closedToMs <= point.openedFromMs) {
-    point.closedToMs = point.openedFromMs = Math.min(earlierMs, point.openedFromMs);
-    return;
+/**
+ * Windows begin with the first reading. Where an earlier one comes later, the hot ones in between are emitted too (from
+ * nothing); older ones are left to the reload of their day, which knows whether they have been emitted.
+ */
+function open({ site, point, hotMs }: Intake, startMs: number): void {
+  const windowMs = Math.floor(startMs / STEP_MS) * STEP_MS;
+  if (point.openedFromMs === Number.POSITIVE_INFINITY) {
+    point.closedToMs = point.openedFromMs = windowMs;
+    return expectClosing(site, point);
   }
+  const earlierMs = Math.max(windowMs, hotMs);
+  if (earlierMs >= point.openedFromMs) return;
+  if (point.closedToMs === point.openedFromMs) {
+    point.closedToMs = point.openedFromMs = earlierMs;
+    return expectClosing(site, point);
+  }
+  disturb(site, point);
   point.dirty ??= new Map();
-  for (let windowMs = earlierMs; windowMs < point.openedFromMs; windowMs += STEP_MS) point.dirty.set(windowMs, REASON_LATE);
+  for (let dirtyMs = earlierMs; dirtyMs < point.openedFromMs; dirtyMs += STEP_MS) point.dirty.set(dirtyMs, REASON_LATE);
 }
 
-function markRevised(point: PointState, fromMs: number, toMs: number, hotMs: number, reason: number, event: ProcessorEvent): void {
-  if (fromMs < hotMs && hotMs - fromMs < MAX_REGISTER_GAP_MS) markPending(point, fromMs, Math.min(toMs, hotMs), event);
+/** Closed windows that reading i bears on: hot ones are revised at the next tick, for older ones their days wait for a reload. */
+function markRevised({ site, point, hotMs, clockMs }: Intake, i: number, reason: number): void {
+  const { hot, declared } = point;
+  const fromMs = affectedFromMs(hot, i, declared);
+  const toMs = Math.min(affectedToMs(hot, i, declared), point.closedToMs);
+  disturb(site, point);
+  if (fromMs < hotMs) {
+    const oldToMs = Math.min(toMs, hotMs);
+    if (oldToMs - fromMs < MAX_REGISTER_GAP_MS) markPending(point, fromMs, oldToMs, clockMs);
+    else markPending(point, hot.startMs(i), hot.startMs(i) + 1, clockMs);
+  }
   point.dirty ??= new Map();
-  const firstMs = Math.floor(Math.max(fromMs, hotMs) / STEP_MS) * STEP_MS;
-  for (let windowMs = firstMs; windowMs < Math.min(toMs, point.closedToMs); windowMs += STEP_MS) {
+  const firstMs = Math.floor(Math.max(fromMs, hotMs, point.openedFromMs) / STEP_MS) * STEP_MS;
+  for (let windowMs = firstMs; windowMs < toMs; windowMs += STEP_MS) {
     const earlier = point.dirty.get(windowMs) ?? 0;
     point.dirty.set(windowMs, Math.max(earlier, reason));
   }
+  if (point.dirty.size === 0) point.dirty = null;
 }
 
 const NOTICE_OF_CHANGE = {
   ROLLOVER: 'REGISTER_ROLLOVER',
   RESET: 'REGISTER_RESET',
   SWAP: 'METER_SWAP',
-  GAP: 'REGISTER_GAP',
 } as const;
 
-function noticeRegister(site: SiteState, point: PointState, i: number, event: ProcessorEvent, emit: Emit): void {
-  if (i === 0) return;
-  const change = registerChange(point.hot, i, point.declared);
-  if (change.kind === 'NORMAL' || change.kind === 'JITTER') return;
-  const value = change.kind === 'GAP' ? change.energyMilliWh : point.hot.value(i);
-  emitNotice(site, point, NOTICE_OF_CHANGE[change.kind], point.hot.startMs(i), event.knownAtMs, point.hot.value(i - 1), value, emit);
+/** Told before the reading is inserted, as the one before the gap may be too old to stay beside it. */
+function noticeLongGap({ site, point, event, emit }: Intake, startMs: number, value: number): void {
+  const { hot } = point;
+  if (hot.count === 0 || startMs - hot.lastStartMs <= MAX_REGISTER_GAP_MS) return;
+  emitNotice(site, point, 'REGISTER_GAP', startMs, event.knownAtMs, value - hot.value(hot.count - 1), null, emit);
+}
+
+function noticeRegister({ site, point, event, emit }: Intake, i: number): void {
+  const { hot, declared } = point;
+  if (i === 0 || i >= hot.count) return;
+  const { kind } = registerChange(hot, i, declared);
+  if (kind === 'NORMAL' || kind === 'JITTER' || kind === 'GAP') return;
+  emitNotice(site, point, NOTICE_OF_CHANGE[kind], hot.startMs(i), event.knownAtMs, hot.value(i - 1), hot.value(i), emit);
 }
 
 type NoticeKind =

@@ -8,10 +8,15 @@ export const REASON_LATE = 1;
 export const REASON_CORRECTED = 2;
 export const REASON_RELOADED = 3;
 
+/** A reading's mark has six bits for its device. */
+const MAX_DEVICES = 64;
+
 /** A UTC day older than the hot state that late readings have touched. */
 export interface PendingDay {
   firstLateMs: number;
   lastLateMs: number;
+  /** Late readings of the day since its last reload, to tell doubles from new ones. */
+  lateCount: number;
   /** A request has been emitted and its reload has not come yet. */
   requested: boolean;
 }
@@ -21,9 +26,13 @@ export class PointState {
   declared: PointDeclared;
   readonly hot = new HotReadings();
   readonly summary = new TrailingSummary();
+  /** Written with the next changes. */
+  declaredChanged = true;
+  /** The site's latest declaration has left it out: it takes no more readings and goes once it is quiet. */
+  removed = false;
   /** Windows of every width that end at or before this are emitted; -Infinity before the first reading. */
   closedToMs = Number.NEGATIVE_INFINITY;
-  /** Start of the first reading: windows before it have never been emitted. */
+  /** Hot windows before this have never been emitted: start of the first reading, or of the first one after a silence. */
   openedFromMs = Number.POSITIVE_INFINITY;
   /** Revision of windows that were revised, by start + index of the width (starts are multiples of five minutes). */
   revisions: Map<number, number> | null = null;
@@ -33,21 +42,42 @@ export class PointState {
   devices: (string | null)[] = [];
   doubles = 0;
   touched = true;
+  /** Place among the points of the site, which is the order of outputs. */
+  readonly order: number;
+  /** It is in the site's list of points to visit at the next tick. */
+  restless = false;
 
-  constructor(declared: PointDeclared) {
+  constructor(declared: PointDeclared, order: number) {
     this.declared = declared;
+    this.order = order;
   }
 
-  /** Index of a device; the oldest gives way after 63 swaps. */
+  declare(declared: PointDeclared): void {
+    this.declared = declared;
+    this.declaredChanged = this.touched = true;
+    this.removed = false;
+  }
+
+  /** Index of a device; after 63 swaps that of one gives way from which no reading is in memory. */
   deviceIndex(deviceId: string | null): number {
     const known = this.devices.indexOf(deviceId);
     if (known >= 0) return known;
-    if (this.devices.length < 64) return this.devices.push(deviceId) - 1;
-    this.devices[0] = deviceId;
-    return 0;
+    if (this.devices.length < MAX_DEVICES) return this.devices.push(deviceId) - 1;
+    let free = 0;
+    while (free < MAX_DEVICES - 1 && this.hot.hasDevice(free)) free++;
+    this.devices[free] = deviceId;
+    return free;
+  }
+
+  /** Whether the next tick has something to do for it besides closing windows. */
+  get isRestless(): boolean {
+    return this.dirty !== null || this.pending !== null || this.doubles > 0;
   }
 
   encodeChanges(out: StateWriter, everything: boolean): void {
+    const withDeclared = everything || this.declaredChanged;
+    out.count((withDeclared ? 1 : 0) + (this.removed ? 2 : 0));
+    if (withDeclared) out.text(JSON.stringify(this.declared));
     out.double(this.closedToMs);
     out.double(this.openedFromMs);
     out.count(this.doubles);
@@ -56,10 +86,11 @@ export class PointState {
     encodeMap(out, this.pending, (day) => {
       out.long(day.firstLateMs);
       out.long(day.lastLateMs);
+      out.count(day.lateCount);
       out.count(day.requested ? 1 : 0);
     });
     out.count(this.devices.length);
-    for (const device of this.devices) out.text(device ?? '');
+    for (const device of this.devices) out.text(device === null ? '' : `=${device}`);
     this.hot.encodeChanges(out, everything);
     const withSummary = everything || this.summary.changed;
     out.count(withSummary ? 1 : 0);
@@ -67,6 +98,9 @@ export class PointState {
   }
 
   applyChanges(changes: StateReader): void {
+    const form = changes.count();
+    this.removed = form >= 2;
+    if (form % 2 === 1) this.declared = JSON.parse(changes.text()) as PointDeclared;
     this.closedToMs = changes.double();
     this.openedFromMs = changes.double();
     this.doubles = changes.count();
@@ -75,9 +109,10 @@ export class PointState {
     this.pending = decodeMap(changes, () => ({
       firstLateMs: changes.long(),
       lastLateMs: changes.long(),
+      lateCount: changes.count(),
       requested: changes.count() === 1,
     }));
-    this.devices = Array.from({ length: changes.count() }, () => changes.text() || null);
+    this.devices = Array.from({ length: changes.count() }, () => changes.text()).map((text) => (text === '' ? null : text.slice(1)));
     this.hot.applyChanges(changes);
     if (changes.count() === 1) this.summary.decode(changes);
   }
@@ -85,7 +120,7 @@ export class PointState {
   markCommitted(): void {
     this.hot.markCommitted();
     this.summary.changed = false;
-    this.touched = false;
+    this.touched = this.declaredChanged = false;
   }
 }
 

@@ -3,19 +3,29 @@
  * ticks only; readings that come after their window closed revise it, and days older than the hot state are revised
  * from a reload of their raw readings.
  */
-import type { DayReloaded, ReadingsDelivery, SiteDeclared } from '../../schemas/types.ts';
+import type { DayReloaded, PointDeclared, ReadingsDelivery, SiteDeclared } from '../../schemas/types.ts';
+import { GRACE_MS } from '../../streams/limits.ts';
 import type { Emit, Processor, ProcessorEvent, Reject } from '../../streams/processor.ts';
 import type { StateReader } from '../../streams/state-bytes.ts';
-import { closeWindows, requestReloads } from './closing.ts';
+import { closeWindows } from './closing.ts';
+import { declarationProblem } from './declaration.ts';
 import { takeReadings } from './intake.ts';
 import { PointState } from './point-state.ts';
 import { reviseReloadedDay } from './reload.ts';
+import { STEP_MS } from './window-scratch.ts';
 
 export interface SiteState {
   siteId: string;
-  declaration: SiteDeclared | null;
-  declarationChanged: boolean;
+  declared: boolean;
+  /** In the order of declaration, which is the order of outputs. Removed ones stay until nothing of them is hot. */
   points: Map<string, PointState>;
+  nextOrder: number;
+  /** Points let go since the last commit. */
+  forgotten: string[];
+  /** Before this tick no window can close (ms); -Infinity where that is not known. */
+  dueMs: number;
+  /** Points that the next tick has to visit though none of their windows may close. */
+  restless: PointState[];
 }
 
 export const resampler: Processor<SiteState> = {
@@ -24,78 +34,105 @@ export const resampler: Processor<SiteState> = {
   reads: ['sites', 'meter.readings', 'sensor.readings', 'day.reloaded'],
   writes: ['resampled.5m', 'resampled.15m', 'resampled.60m', 'notices', 'revisions.requested', 'sites.latest'],
 
-  initialState(key) {
-    return { siteId: key, declaration: null, declarationChanged: false, points: new Map() };
+  initialState(siteId) {
+    return { siteId, declared: false, points: new Map(), nextOrder: 0, forgotten: [], dueMs: Number.NEGATIVE_INFINITY, restless: [] };
   },
 
   onEvent(site, event, emit, reject) {
-    if (event.topic === 'sites') declare(site, event, emit);
+    if (event.topic === 'sites') declare(site, event, emit, reject);
     else if (event.topic === 'day.reloaded') reviseReloadedDay(site, event.value as DayReloaded, event, emit);
     else takeDelivery(site, event, emit, reject);
   },
 
-  onTick(site, tickMs, emit) {
-    closeWindows(site, tickMs, emit);
-    requestReloads(site, tickMs, emit);
-  },
+  onTick: closeWindows,
 
   encodeChanges(site, out, everything) {
-    const withDeclaration = site.declaration !== null && (everything || site.declarationChanged);
-    out.count(withDeclaration ? 1 : 0);
-    if (withDeclaration) out.text(JSON.stringify({ ...site.declaration, personalData: null }));
-    const touched = [...site.points.values()].filter((point) => everything || point.touched);
-    out.count(touched.length);
-    for (const point of touched) {
+    out.count(site.declared ? 1 : 0);
+    out.count(site.forgotten.length);
+    for (const pointId of site.forgotten) out.text(pointId);
+    let count = 0;
+    for (const point of site.points.values()) if (everything || point.touched) count++;
+    out.count(count);
+    for (const point of site.points.values()) {
+      if (!everything && !point.touched) continue;
       out.text(point.declared.pointId);
       point.encodeChanges(out, everything);
     }
   },
 
   applyChanges(site, changes: StateReader) {
-    if (changes.count() === 1) adopt(site, JSON.parse(changes.text()) as SiteDeclared);
-    const count = changes.count();
-    for (let i = 0; i < count; i++) site.points.get(changes.text())!.applyChanges(changes);
+    site.declared = changes.count() === 1;
+    for (let gone = changes.count(); gone > 0; gone--) site.points.delete(changes.text());
+    for (let count = changes.count(); count > 0; count--) {
+      const pointId = changes.text();
+      const point = site.points.get(pointId) ?? addPoint(site, { pointId } as PointDeclared);
+      point.applyChanges(changes);
+    }
+    site.dueMs = Number.NEGATIVE_INFINITY;
+    site.restless = [];
+    for (const point of site.points.values()) {
+      point.restless = false;
+      if (point.isRestless) disturb(site, point);
+    }
   },
 
   markCommitted(site) {
-    site.declarationChanged = false;
-    for (const point of site.points.values()) point.markCommitted();
+    site.forgotten = [];
+    for (const point of site.points.values()) if (point.touched) point.markCommitted();
   },
 };
 
-function declare(site: SiteState, event: ProcessorEvent, emit: Emit): void {
+/** Tells that windows of the point close from its `closedToMs` on, earlier than was expected so far. */
+export function expectClosing(site: SiteState, point: PointState): void {
+  site.dueMs = Math.min(site.dueMs, point.closedToMs + STEP_MS + GRACE_MS);
+}
+
+/** Has the next tick visit the point. */
+export function disturb(site: SiteState, point: PointState): void {
+  if (point.restless) return;
+  point.restless = true;
+  site.restless.push(point);
+}
+
+function declare(site: SiteState, event: ProcessorEvent, emit: Emit, reject: Reject): void {
   const declaration = event.value as SiteDeclared;
+  const problem = declarationProblem(site, declaration);
+  if (problem) return reject('EVENT_INVALID', problem);
   adopt(site, declaration);
   emit('sites.latest', declaration);
 }
 
-/** Takes over a declaration: new points begin empty, known ones keep their history under the new rules. */
+/** Takes over a declaration: new points begin empty, known ones keep their history under the new rules, others go. */
 function adopt(site: SiteState, declaration: SiteDeclared): void {
-  site.declaration = declaration;
-  site.declarationChanged = true;
+  site.declared = true;
+  site.dueMs = Number.NEGATIVE_INFINITY;
+  const declaredIds = new Set<string>();
   for (const declared of declaration.points) {
+    declaredIds.add(declared.pointId);
     const point = site.points.get(declared.pointId);
-    if (point) {
-      point.declared = declared;
-      point.touched = true;
-    } else site.points.set(declared.pointId, new PointState(declared));
+    if (point) point.declare(declared);
+    else addPoint(site, declared);
   }
+  for (const point of site.points.values()) if (!declaredIds.has(point.declared.pointId)) point.removed = point.touched = true;
+}
+
+function addPoint(site: SiteState, declared: PointDeclared): PointState {
+  const point = new PointState(declared, site.nextOrder++);
+  site.points.set(declared.pointId, point);
+  return point;
 }
 
 function takeDelivery(site: SiteState, event: ProcessorEvent, emit: Emit, reject: Reject): void {
-  const delivery = event.value as ReadingsDelivery;
-  if (site.declaration === null) {
-    const count = delivery.series.reduce((sum, series) => sum + series.startMs.length, 0);
+  const { series: all } = event.value as ReadingsDelivery;
+  if (!site.declared) {
+    const count = all.reduce((sum, series) => sum + series.startMs.length, 0);
     reject('SITE_UNKNOWN', `The site ${site.siteId} is not declared.`, { readingCount: count });
     return;
   }
-  for (const series of delivery.series) {
-    const point = site.points.get(series.pointId);
-    if (point) takeReadings(site, point, series, event, emit, reject);
-    else
-      reject('POINT_UNKNOWN', `The site does not declare the point ${series.pointId}.`, {
-        pointId: series.pointId,
-        readingCount: series.startMs.length,
-      });
+  for (const series of all) {
+    const { pointId } = series;
+    const point = site.points.get(pointId);
+    if (point !== undefined && !point.removed) takeReadings(site, point, series, event, emit, reject);
+    else reject('POINT_UNKNOWN', `The site does not declare the point ${pointId}.`, { pointId, readingCount: series.startMs.length });
   }
 }

@@ -12,12 +12,16 @@ export interface PointRules {
   kind: PointKind;
   intervalMs: number;
   maxHoldMs: number;
+  deliveryDelayMs: number;
   registerModulusMilliWh: number | null;
   registerJitterMilliWh: number;
 }
 
 /** So many readings before a register reading decide whether a small fall is jitter. */
 export const JITTER_LOOKBACK = 4;
+/** Part of a register's range that passing its modulus may explain: between neighbours, and across a gap. */
+const ROLLOVER_SHARE = 1 / 10;
+const ROLLOVER_SHARE_OF_GAP = 1 / 2;
 
 export function isEnergyKind(kind: PointKind): boolean {
   return kind === 'INTERVAL_ENERGY' || kind === 'REGISTER';
@@ -45,7 +49,7 @@ function layValues(readings: HotReadings, holdMs: number, out: WindowScratch): v
   let startMs = readings.startMs(i);
   while (i < count && startMs < out.toMs) {
     const nextMs = i + 1 < count ? readings.startMs(i + 1) : Number.POSITIVE_INFINITY;
-    const endMs = nextMs < startMs + holdMs ? nextMs : startMs + holdMs;
+    const endMs = Math.min(nextMs, startMs + holdMs);
     out.count(startMs);
     const quality = readings.quality(i);
     if (quality !== QUALITY_MISSING) out.addValue(startMs, endMs, readings.value(i), quality);
@@ -73,7 +77,7 @@ function layRegister(readings: HotReadings, rules: PointRules, out: WindowScratc
     const change = registerChange(readings, i + 1, rules);
     if (change.kind === 'SWAP' || change.kind === 'GAP') continue;
     const endMs = readings.startMs(i + 1);
-    const spread = endMs - startMs > 2 * Math.max(rules.intervalMs, STEP_MS) || change.kind === 'RESET';
+    const spread = isGap(startMs, endMs, rules) || change.kind === 'RESET';
     const quality = Math.max(readings.quality(i), readings.quality(i + 1), spread ? QUALITY_ESTIMATED : 0);
     if (quality < QUALITY_MISSING) out.addEnergy(startMs, endMs, change.energyMilliWh, quality);
   }
@@ -87,8 +91,9 @@ export interface RegisterChange {
 
 /**
  * What happened between register readings i − 1 and i. Another device: a swap, the energy is not known. A fall within
- * the jitter: none. A fall that the modulus explains with less than half of its range: a rollover. Any other fall: a
- * reset, counted from zero. Across more than 31 days the energy is told (notice), not spread.
+ * the jitter: the difference, so that the sum stays that of the register. A fall that the modulus explains with a small
+ * part of its range: a rollover. Any other fall: a reset, counted from zero. Across more than 31 days the energy is told
+ * (notice), not spread.
  */
 export function registerChange(readings: HotReadings, i: number, rules: PointRules): RegisterChange {
   if (readings.device(i) !== readings.device(i - 1)) return { kind: 'SWAP', energyMilliWh: 0 };
@@ -97,11 +102,16 @@ export function registerChange(readings: HotReadings, i: number, rules: PointRul
   const gap = readings.startMs(i) - readings.startMs(i - 1) > MAX_REGISTER_GAP_MS;
   const rise = after - before;
   if (rise >= 0) return { kind: gap ? 'GAP' : readings.value(i) < readings.value(i - 1) ? 'JITTER' : 'NORMAL', energyMilliWh: rise };
-  if (-rise <= rules.registerJitterMilliWh) return { kind: 'JITTER', energyMilliWh: 0 };
+  if (-rise <= rules.registerJitterMilliWh) return { kind: 'JITTER', energyMilliWh: rise };
   const modulus = rules.registerModulusMilliWh;
-  if (modulus !== null && rise + modulus >= 0 && rise + modulus < modulus / 2)
+  const share = isGap(readings.startMs(i - 1), readings.startMs(i), rules) ? ROLLOVER_SHARE_OF_GAP : ROLLOVER_SHARE;
+  if (modulus !== null && rise + modulus >= 0 && rise + modulus < modulus * share)
     return { kind: gap ? 'GAP' : 'ROLLOVER', energyMilliWh: rise + modulus };
   return { kind: gap ? 'GAP' : 'RESET', energyMilliWh: Math.max(0, after) };
+}
+
+function isGap(startMs: number, endMs: number, rules: PointRules): boolean {
+  return endMs - startMs > 2 * Math.max(rules.intervalMs, STEP_MS);
 }
 
 /** The register's value with jitter taken out: the highest of the last few readings that lies within the jitter above. */
@@ -124,8 +134,41 @@ export function affectedFromMs(readings: HotReadings, i: number, rules: PointRul
 
 export function affectedToMs(readings: HotReadings, i: number, rules: PointRules): number {
   const startMs = readings.startMs(i);
-  if (rules.kind === 'REGISTER') return readings.startMs(Math.min(readings.count - 1, i + 1 + JITTER_LOOKBACK));
-  return startMs + (rules.kind === 'MEAN_POWER' || rules.kind === 'INTERVAL_ENERGY' ? rules.intervalMs : rules.maxHoldMs);
+  if (rules.kind === 'REGISTER') return readings.startMs(Math.min(readings.count - 1, i + 1 + lookback(rules)));
+  const endMs = startMs + reachMs(rules);
+  // At least its own window, where it counts. A source interval has its whole length, a value ends with the next one.
+  if (rules.kind === 'INTERVAL_ENERGY' || i + 1 >= readings.count) return endMs;
+  return Math.min(endMs, Math.max(startMs + 1, readings.startMs(i + 1)));
+}
+
+function lookback(rules: PointRules): number {
+  return rules.registerJitterMilliWh > 0 ? JITTER_LOOKBACK : 0;
+}
+
+/** How long after its start a reading says something, where no other one follows. */
+export function reachMs(rules: PointRules): number {
+  if (rules.kind === 'REGISTER') return 0;
+  return rules.kind === 'MEAN_POWER' || rules.kind === 'INTERVAL_ENERGY' ? rules.intervalMs : rules.maxHoldMs;
+}
+
+/**
+ * How long after a moment the readings that tell about it may come: what is agreed, and for intervals and registers the
+ * spacing, as they are known at their end only.
+ */
+export function waitMs(rules: PointRules): number {
+  const { kind, intervalMs, deliveryDelayMs } = rules;
+  return deliveryDelayMs + (kind === 'MEAN_POWER' || isEnergyKind(kind) ? intervalMs : 0);
+}
+
+/**
+ * Whether a reading that starts before the hot range bears on windows of it: it is the value that holds there, reaches
+ * into it, or is among the register readings before it that are looked back upon.
+ */
+export function bearsOnHot(readings: HotReadings, startMs: number, hotMs: number, rules: PointRules): boolean {
+  const between = readings.firstAtOrAfter(hotMs) - readings.firstAtOrAfter(startMs + 1);
+  if (rules.kind === 'REGISTER') return between <= lookback(rules);
+  if (startMs + reachMs(rules) <= hotMs) return false;
+  return rules.kind === 'INTERVAL_ENERGY' || between === 0;
 }
 
 /** Time up to which the readings say all there is to say: later ones can only add beyond it. */

@@ -45,13 +45,13 @@ export class WindowScratch {
 
   /** A value that holds over [startMs, endMs): power in W (adds energy), or a temperature or state. */
   addValue(startMs: number, endMs: number, value: number, quality: number): void {
-    let from = startMs > this.fromMs ? startMs : this.fromMs;
-    const to = endMs < this.toMs ? endMs : this.toMs;
+    let from = Math.max(startMs, this.fromMs);
+    const to = Math.min(endMs, this.toMs);
     if (from >= to) return;
     let step = ((from - this.fromMs) / STEP_MS) | 0;
     let edge = this.fromMs + (step + 1) * STEP_MS;
     while (from < to) {
-      const end = edge < to ? edge : to;
+      const end = Math.min(edge, to);
       this.add(step, end - from, value, quality);
       from = end;
       edge += STEP_MS;
@@ -61,8 +61,8 @@ export class WindowScratch {
 
   /** Energy of a source interval [startMs, endMs), spread evenly. */
   addEnergy(startMs: number, endMs: number, energyMilliWh: number, quality: number): void {
-    let from = startMs > this.fromMs ? startMs : this.fromMs;
-    const to = endMs < this.toMs ? endMs : this.toMs;
+    let from = Math.max(startMs, this.fromMs);
+    const to = Math.min(endMs, this.toMs);
     if (from >= to) return;
     const span = endMs - startMs;
     const meanW = (energyMilliWh * (MS_PER_HOUR / 1000)) / span;
@@ -70,7 +70,7 @@ export class WindowScratch {
     let step = ((from - this.fromMs) / STEP_MS) | 0;
     let edge = this.fromMs + (step + 1) * STEP_MS;
     while (from < to) {
-      const end = edge < to ? edge : to;
+      const end = Math.min(edge, to);
       const until = end === endMs ? energyMilliWh : Math.round((energyMilliWh * (end - startMs)) / span);
       this.energyMilliWh[step] += until - before;
       this.add(step, end - from, meanW, quality);

@@ -1,0 +1,292 @@
+/** One site on a synchronous drive, with readings as plain values: what tests of processors deliver and look at. */
+import { Codec } from '../../../schemas/codec.ts';
+import { currentSchemas } from '../../../schemas/files.ts';
+import type {
+  DataNotice,
+  DayReloaded,
+  EventTypes,
+  PointDeclared,
+  PointReadings,
+  Rejected,
+  ResampledWindows,
+  RevisionRequested,
+  SiteDeclared,
+} from '../../../schemas/types.ts';
+import { Drive } from '../../../streams/drive.ts';
+import type { LogRecord } from '../../../streams/event-log.ts';
+import { DAY_MS, HOUR_MS, MAX_REGISTER_GAP_MS, MINUTE_MS } from '../../../streams/limits.ts';
+import type { Processor } from '../../../streams/processor.ts';
+import { findTopic } from '../../../streams/topics.ts';
+
+export interface Reading {
+  startMs: number;
+  value: number;
+  quality?: number;
+  deviceId?: string | null;
+}
+
+/** One window as it was emitted. */
+export interface Emitted {
+  pointId: string;
+  widthMs: number;
+  startMs: number;
+  energyMilliWh: number;
+  mean: number;
+  min: number;
+  max: number;
+  last: number;
+  readingCount: number;
+  coveredMs: number;
+  measuredMs: number;
+  quality: number;
+  flags: number;
+  revision: number;
+  reason: number;
+}
+
+export function codecOfCurrentSchemas(): Codec {
+  const current = currentSchemas();
+  const codec = new Codec(current.values());
+  [...current.values()].forEach((schema, i) => {
+    codec.register({ id: i + 1, schema });
+  });
+  return codec;
+}
+
+export function pointOf(pointId: string, kind: PointDeclared['kind'], more: Partial<PointDeclared> = {}): PointDeclared {
+  return {
+    pointId,
+    name: pointId,
+    kind,
+    carrier: 'ELECTRICITY',
+    intervalMs: 15 * MINUTE_MS,
+    maxHoldMs: 15 * MINUTE_MS,
+    deliveryDelayMs: 0,
+    registerModulusMilliWh: null,
+    registerJitterMilliWh: 0,
+    mayExport: true,
+    forecast: false,
+    ...more,
+  };
+}
+
+const UNIT_OF_KIND: Partial<Record<PointDeclared['kind'], PointReadings['unit']>> = {
+  MEAN_POWER: 'WATT',
+  INSTANT_POWER: 'WATT',
+  INTERVAL_ENERGY: 'MILLIWATT_HOUR',
+  REGISTER: 'MILLIWATT_HOUR',
+  TEMPERATURE: 'DEGREE_CELSIUS',
+  STATE: 'CODE',
+};
+
+/** Columns of one point's readings; those of one device only. */
+export function seriesOf(point: PointDeclared, readings: readonly Reading[]): PointReadings {
+  const unit = UNIT_OF_KIND[point.kind]!;
+  const values = readings.map(({ value }) => value);
+  return {
+    pointId: point.pointId,
+    unit,
+    deviceId: readings[0]?.deviceId ?? null,
+    startMs: readings.map(({ startMs }, i) => (i === 0 ? startMs : startMs - readings[i - 1].startMs)),
+    value: unit === 'MILLIWATT_HOUR' ? [] : values,
+    energyMilliWh: unit === 'MILLIWATT_HOUR' ? values : [],
+    quality: Uint8Array.from(readings.map(({ quality }) => quality ?? 0)),
+  };
+}
+
+export interface RigOptions {
+  processors: readonly Processor[];
+  points: readonly PointDeclared[];
+  siteId?: string;
+  timeZone?: string;
+  /** Answers requests for reloads after each record, as the adapter does. */
+  reloads?: boolean;
+}
+
+/** A site under test. `records` is all it was given, in order; the rest is what came out. */
+export class SiteRig {
+  readonly codec = codecOfCurrentSchemas();
+  readonly drive: Drive;
+  readonly records: LogRecord[] = [];
+  readonly emitted: Emitted[] = [];
+  readonly notices: DataNotice[] = [];
+  readonly rejected: Rejected[] = [];
+  readonly requests: RevisionRequested[] = [];
+  readonly siteId: string;
+  points: readonly PointDeclared[];
+  private readonly timeZone: string;
+  private readonly reloads: boolean;
+  private readonly raw = new Map<string, Map<number, Reading>>();
+  private readonly offsets = new Map<string, number>();
+
+  constructor({ processors, points, siteId = 'site', timeZone = 'Europe/Helsinki', reloads = true }: RigOptions) {
+    this.drive = new Drive({ processors, codec: this.codec });
+    this.siteId = siteId;
+    this.timeZone = timeZone;
+    this.reloads = reloads;
+    this.points = points;
+    this.declare(points, 0);
+  }
+
+  declare(points: readonly PointDeclared[], knownAtMs: number): void {
+    this.points = points;
+    const value: SiteDeclared = {
+      siteId: this.siteId,
+      knownAtMs,
+      pilotId: 'pilot',
+      timeZone: this.timeZone,
+      kind: 'HOME',
+      origin: 'SIMULATED',
+      personalData: null,
+      points: [...points],
+    };
+    this.give('sites', 'SiteDeclared', value);
+  }
+
+  /** One delivery of one point's readings, split by device. */
+  deliver(pointId: string, readings: readonly Reading[], knownAtMs: number): void {
+    const point = this.points.find((declared) => declared.pointId === pointId) ?? pointOf(pointId, 'MEAN_POWER');
+    const series: PointReadings[] = [];
+    for (let from = 0; from < readings.length; ) {
+      let to = from + 1;
+      while (to < readings.length && (readings[to].deviceId ?? null) === (readings[from].deviceId ?? null)) to++;
+      series.push(seriesOf(point, readings.slice(from, to)));
+      from = to;
+    }
+    const archive = this.raw.get(pointId) ?? new Map<number, Reading>();
+    this.raw.set(pointId, archive);
+    for (const reading of readings) archive.set(reading.startMs, reading);
+    this.deliverSeries(series, knownAtMs);
+  }
+
+  deliverSeries(series: PointReadings[], knownAtMs: number): void {
+    this.give('meter.readings', 'ReadingsDelivery', { siteId: this.siteId, knownAtMs, series });
+  }
+
+  tick(knownAtMs: number): void {
+    this.give('ticks', 'Tick', { knownAtMs });
+  }
+
+  /** Ticks every so often, the last one at or after the end. */
+  tickThrough(fromMs: number, toMs: number, everyMs = MINUTE_MS): void {
+    for (let tickMs = fromMs; ; tickMs += everyMs) {
+      this.tick(tickMs);
+      if (tickMs >= toMs) return;
+    }
+  }
+
+  /** Latest revision of every window of a point and width, by start. */
+  current(pointId: string, widthMs: number): Map<number, Emitted> {
+    const found = new Map<number, Emitted>();
+    for (const window of this.emitted) if (window.pointId === pointId && window.widthMs === widthMs) found.set(window.startMs, window);
+    return new Map([...found].sort(([a], [b]) => a - b));
+  }
+
+  energyMilliWh(pointId: string, widthMs: number, fromMs = Number.NEGATIVE_INFINITY, toMs = Number.POSITIVE_INFINITY): number {
+    let sum = 0;
+    for (const [startMs, window] of this.current(pointId, widthMs)) if (startMs >= fromMs && startMs < toMs) sum += window.energyMilliWh;
+    return sum;
+  }
+
+  give<Name extends keyof EventTypes & string>(topic: string, schema: Name, value: EventTypes[Name]): void {
+    const offset = this.offsets.get(topic) ?? 0;
+    this.offsets.set(topic, offset + 1);
+    const { knownAtMs } = value as { knownAtMs: number };
+    const record: LogRecord = {
+      topic,
+      key: topic === 'ticks' ? '0' : this.siteId,
+      partition: 0,
+      offset,
+      appendedMs: 0,
+      value: this.codec.encode(schema, value),
+      headers: { source: topic, number: offset, type: schema, knownAtMs },
+    };
+    this.records.push(record);
+    this.drive.take(record);
+    const outputs = this.drive.outputs;
+    this.drive.outputs = [];
+    const asked: RevisionRequested[] = [];
+    for (const output of outputs) {
+      const decoded = this.codec.decodeAs(findTopic(output.topic)!.schema, output.value);
+      if (output.topic === 'notices') this.notices.push(decoded as DataNotice);
+      else if (output.topic === 'rejected') this.rejected.push(decoded as Rejected);
+      else if (output.topic === 'revisions.requested') asked.push(decoded as RevisionRequested);
+      else if (output.topic.startsWith('resampled.')) this.emitted.push(...windowsOf(decoded as ResampledWindows));
+    }
+    this.requests.push(...asked);
+    if (this.reloads) for (const request of asked) this.answer(request);
+  }
+
+  /** What the reload adapter does, from the readings delivered so far and the windows emitted so far. */
+  answer(request: RevisionRequested): void {
+    const { pointId, dayStartMs, knownAtMs } = request;
+    const point = this.points.find((declared) => declared.pointId === pointId);
+    const readings = bearingOn([...(this.raw.get(pointId) ?? new Map()).values()], dayStartMs, point?.kind === 'REGISTER');
+    const devices = [...new Set(readings.map(({ deviceId }) => deviceId ?? null))];
+    const previous = [5, 15, 60].map((minutes) => {
+      const windows = [...this.current(pointId, minutes * MINUTE_MS).values()].filter(
+        ({ startMs }) => startMs >= dayStartMs && startMs < dayStartMs + DAY_MS,
+      );
+      return {
+        widthMs: minutes * MINUTE_MS,
+        startMs: windows.map(({ startMs }, i) => (i === 0 ? startMs : startMs - windows[i - 1].startMs)),
+        revision: windows.map(({ revision }) => revision),
+        digest: windows.map((w) =>
+          [w.energyMilliWh, w.mean, w.min, w.max, w.last, w.readingCount, w.coveredMs, w.measuredMs, w.quality].join(' '),
+        ),
+      };
+    });
+    const reloaded: DayReloaded = {
+      siteId: this.siteId,
+      pointId,
+      knownAtMs,
+      dayStartMs,
+      startMs: readings.map(({ startMs }, i) => (i === 0 ? startMs : startMs - readings[i - 1].startMs)),
+      value: readings.map(({ value }) => value),
+      quality: Uint8Array.from(readings.map(({ quality }) => quality ?? 0)),
+      deviceIndex: Uint8Array.from(readings.map(({ deviceId }) => devices.indexOf(deviceId ?? null))),
+      devices,
+      previous,
+    };
+    this.give('day.reloaded', 'DayReloaded', reloaded);
+  }
+}
+
+/** Readings of a day and its neighbours: of a register six on both sides, else one before and all of the hour before. */
+function bearingOn(all: Reading[], dayStartMs: number, isRegister: boolean): Reading[] {
+  const sorted = all.sort((a, b) => a.startMs - b.startMs);
+  const neighbours = isRegister ? 6 : 1;
+  const reachMs = isRegister ? MAX_REGISTER_GAP_MS : DAY_MS;
+  const near = sorted.filter(({ startMs }) => startMs >= dayStartMs - reachMs && startMs < dayStartMs + DAY_MS + reachMs);
+  const before = near.filter(({ startMs }) => startMs < dayStartMs);
+  const inside = near.filter(({ startMs }) => startMs >= dayStartMs && startMs < dayStartMs + DAY_MS);
+  const after = near.filter(({ startMs }) => startMs >= dayStartMs + DAY_MS);
+  const hourBefore = isRegister ? 0 : before.filter(({ startMs }) => startMs >= dayStartMs - HOUR_MS).length;
+  return [...before.slice(-Math.max(neighbours, hourBefore)), ...inside, ...after.slice(0, neighbours)];
+}
+
+function windowsOf({ widthMs, series }: ResampledWindows): Emitted[] {
+  return series.flatMap((point) => {
+    let startMs = 0;
+    return point.startMs.map((step, i) => {
+      startMs += step;
+      return {
+        pointId: point.pointId,
+        widthMs,
+        startMs,
+        energyMilliWh: point.energyMilliWh[i],
+        mean: point.mean[i],
+        min: point.min[i],
+        max: point.max[i],
+        last: point.last[i],
+        readingCount: point.readingCount[i],
+        coveredMs: point.coveredMs[i],
+        measuredMs: point.measuredMs[i],
+        quality: point.quality[i],
+        flags: point.flags[i],
+        revision: point.revision[i],
+        reason: point.reason[i],
+      };
+    });
+  });
+}
