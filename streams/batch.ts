@@ -2,20 +2,24 @@
  * Payload of one row of the PostgreSQL log: a batch of records of one partition. Strings that repeat (keys, sources,
  * types, causes) stand once in a table; per record there are a few small numbers; the framed values follow in a row.
  *
- *   version 1 · record count · string count · (length, UTF-8)… · per record: offset step, key, source, type, number step,
- *   knownAt step, flags, [id], [causes], [run], [traceparent], value length · values
+ *   version 2 · record count · string count · bytes of heads · (length, UTF-8)… · heads · values
+ *   head of a record: offset step, key, source, type, number step, knownAt step, flags, [id], [causes], [run],
+ *   [traceparent], value length
  *
  * Offsets are relative to the batch's first, so that a compacted batch may have holes.
  */
-import type { LogRecord, NewRecord } from './event-log.ts';
+import type { LogRecord, NewRecord, RecordHeaders } from './event-log.ts';
 
-const VERSION = 1;
+const VERSION = 2;
 const HAS_ID = 1;
 const HAS_CAUSES = 2;
 const HAS_RUN = 4;
 const HAS_TRACE = 8;
+/** A number takes at most so many bytes, and a head has at most eleven of them beside its id. */
+const NUMBER_BYTES = 8;
+const HEAD_BYTES = 11 * NUMBER_BYTES;
 
-/** Growing byte buffer with varints. */
+/** Growing byte buffer. */
 class Bytes {
   bytes = Buffer.allocUnsafe(64 * 1024);
   length = 0;
@@ -27,31 +31,33 @@ class Bytes {
     this.bytes = larger;
   }
 
-  /** Non-negative whole number below 2^53; the caller has reserved 8 bytes. */
-  number(value: number): void {
-    let rest = value;
-    while (rest > 0x7fffffff) {
-      this.bytes[this.length++] = (rest % 128) | 0x80;
-      rest = Math.floor(rest / 128);
-    }
-    while (rest > 0x7f) {
-      this.bytes[this.length++] = (rest & 0x7f) | 0x80;
-      rest >>>= 7;
-    }
-    this.bytes[this.length++] = rest;
-  }
-
-  signed(value: number): void {
-    this.number(value >= 0 ? value * 2 : -value * 2 - 1);
-  }
-
   text(value: string): void {
     const length = Buffer.byteLength(value);
-    this.reserve(length + 8);
-    this.number(length);
+    this.reserve(length + NUMBER_BYTES);
+    this.length = putNumber(this.bytes, this.length, length);
     this.bytes.write(value, this.length);
     this.length += length;
   }
+}
+
+/** Writes a non-negative whole number below 2^53 as a varint; returns where the next one goes. */
+function putNumber(bytes: Buffer, start: number, value: number): number {
+  let at = start;
+  let rest = value;
+  while (rest > 0x7fffffff) {
+    bytes[at++] = (rest % 128) | 0x80;
+    rest = Math.floor(rest / 128);
+  }
+  while (rest > 0x7f) {
+    bytes[at++] = (rest & 0x7f) | 0x80;
+    rest >>>= 7;
+  }
+  bytes[at++] = rest;
+  return at;
+}
+
+function putSigned(bytes: Buffer, at: number, value: number): number {
+  return putNumber(bytes, at, value >= 0 ? value * 2 : -value * 2 - 1);
 }
 
 const strings = new Bytes();
@@ -72,41 +78,58 @@ function stringIndex(text: string): number {
 export function packBatch(records: readonly NewRecord[], offsets?: readonly number[]): Buffer {
   strings.length = heads.length = 0;
   index.clear();
-  let valueBytes = 0;
-  let number = 0;
-  let knownAtMs = 0;
-  let offset = -1;
+  const valueBytes = packHeads(records, offsets);
+  const front = Buffer.allocUnsafe(4 * NUMBER_BYTES);
+  let at = putNumber(front, 0, VERSION);
+  at = putNumber(front, at, records.length);
+  at = putNumber(front, at, index.size);
+  at = putNumber(front, at, heads.length);
+  const packed = Buffer.allocUnsafe(at + strings.length + heads.length + valueBytes);
+  front.copy(packed, 0, 0, at);
+  strings.bytes.copy(packed, at, 0, strings.length);
+  at += strings.length;
+  heads.bytes.copy(packed, at, 0, heads.length);
+  at += heads.length;
   for (let i = 0; i < records.length; i++) {
-    const { key, value, headers } = records[i];
-    heads.reserve(128);
-    const at = offsets ? offsets[i] : i;
-    heads.number(at - offset - 1);
-    offset = at;
-    heads.number(stringIndex(key));
-    heads.number(stringIndex(headers.source));
-    heads.number(stringIndex(headers.type));
-    heads.signed(headers.number - number);
-    number = headers.number;
-    heads.signed(headers.knownAtMs - knownAtMs);
-    knownAtMs = headers.knownAtMs;
-    packOptional(headers);
-    heads.number(value.length);
-    valueBytes += value.length;
-  }
-  const front = new Bytes();
-  front.number(VERSION);
-  front.number(records.length);
-  front.number(index.size);
-  const packed = Buffer.allocUnsafe(front.length + strings.length + heads.length + valueBytes);
-  front.bytes.copy(packed, 0, 0, front.length);
-  strings.bytes.copy(packed, front.length, 0, strings.length);
-  heads.bytes.copy(packed, front.length + strings.length, 0, heads.length);
-  let at = front.length + strings.length + heads.length;
-  for (const { value } of records) {
+    const { value } = records[i];
     packed.set(value, at);
     at += value.length;
   }
   return packed;
+}
+
+/** Returns the bytes of all values. */
+function packHeads(records: readonly NewRecord[], offsets?: readonly number[]): number {
+  let valueBytes = 0;
+  let number = 0;
+  let knownAtMs = 0;
+  let offset = -1;
+  let type = '';
+  let typeIndex = -1;
+  for (let i = 0; i < records.length; i++) {
+    const { key, value, headers } = records[i];
+    heads.reserve(HEAD_BYTES);
+    const { bytes } = heads;
+    const nextOffset = offsets ? offsets[i] : i;
+    let at = putNumber(bytes, heads.length, nextOffset - offset - 1);
+    offset = nextOffset;
+    at = putNumber(bytes, at, stringIndex(key));
+    at = putNumber(bytes, at, stringIndex(headers.source));
+    if (typeIndex < 0 || headers.type !== type) {
+      type = headers.type;
+      typeIndex = stringIndex(type);
+    }
+    at = putNumber(bytes, at, typeIndex);
+    at = putSigned(bytes, at, headers.number - number);
+    number = headers.number;
+    at = putSigned(bytes, at, headers.knownAtMs - knownAtMs);
+    knownAtMs = headers.knownAtMs;
+    heads.length = at;
+    packOptional(headers);
+    heads.length = putNumber(heads.bytes, heads.length, value.length);
+    valueBytes += value.length;
+  }
+  return valueBytes;
 }
 
 function packOptional(headers: NewRecord['headers']): void {
@@ -116,12 +139,15 @@ function packOptional(headers: NewRecord['headers']): void {
     (causes === undefined ? 0 : HAS_CAUSES) |
     (run === undefined ? 0 : HAS_RUN) |
     (traceparent === undefined ? 0 : HAS_TRACE);
-  heads.number(flags);
+  heads.bytes[heads.length++] = flags;
   if (flags === 0) return;
-  if (id !== undefined) heads.text(id);
-  if (causes !== undefined) heads.number(stringIndex(causes));
-  if (run !== undefined) heads.number(stringIndex(run));
-  if (traceparent !== undefined) heads.number(stringIndex(traceparent));
+  if (id !== undefined) {
+    heads.text(id);
+    heads.reserve(HEAD_BYTES);
+  }
+  if (causes !== undefined) heads.length = putNumber(heads.bytes, heads.length, stringIndex(causes));
+  if (run !== undefined) heads.length = putNumber(heads.bytes, heads.length, stringIndex(run));
+  if (traceparent !== undefined) heads.length = putNumber(heads.bytes, heads.length, stringIndex(traceparent));
 }
 
 /** Where a batch comes from, to fill in what the payload does not repeat. */
@@ -134,54 +160,39 @@ export interface BatchPlace {
 
 /** Unpacks the records from `fromOffset` on into `into`, at most `max` of them. Values share memory with the payload. */
 export function unpackBatch(payload: Buffer, place: BatchPlace, fromOffset: number, max: number, into: LogRecord[]): void {
+  const { topic, partition, appendedMs } = place;
   const reader = new Unpacker(payload);
-  if (reader.number() !== VERSION)
-    throw new Error(`Batch at ${place.topic}/${place.partition}:${place.firstOffset} has an unknown version.`);
+  if (reader.number() !== VERSION) throw new Error(`Batch at ${topic}/${partition}:${place.firstOffset} has an unknown version.`);
   const count = reader.number();
   const table: string[] = new Array(reader.number());
+  const headBytes = reader.number();
   for (let i = 0; i < table.length; i++) table[i] = reader.text();
-  const first = into.length;
-  const lengths: number[] = [];
-  let skipped = 0;
+  let valueAt = reader.at + headBytes;
+  const end = into.length + max;
   let number = 0;
   let knownAtMs = 0;
   let offset = place.firstOffset - 1;
-  for (let i = 0; i < count; i++) {
+  for (let i = 0; i < count && into.length < end; i++) {
     offset += 1 + reader.number();
     const key = table[reader.number()];
-    const headers: LogRecord['headers'] = {
-      source: table[reader.number()],
-      type: table[reader.number()],
-      number: 0,
-      knownAtMs: 0,
-    };
-    headers.number = number += reader.signed();
-    headers.knownAtMs = knownAtMs += reader.signed();
+    const source = table[reader.number()];
+    const type = table[reader.number()];
+    number += reader.signed();
+    knownAtMs += reader.signed();
+    const headers: RecordHeaders = { source, number, type, knownAtMs };
     const flags = reader.number();
-    if (flags & HAS_ID) headers.id = reader.text();
-    if (flags & HAS_CAUSES) headers.causes = table[reader.number()];
-    if (flags & HAS_RUN) headers.run = table[reader.number()];
-    if (flags & HAS_TRACE) headers.traceparent = table[reader.number()];
-    const length = reader.number();
-    if (offset < fromOffset) skipped += length;
-    else if (into.length - first < max) {
-      into.push({
-        topic: place.topic,
-        partition: place.partition,
-        offset,
-        appendedMs: place.appendedMs,
-        key,
-        headers,
-        value: payload,
-      });
-      lengths.push(length);
-    }
+    if (flags !== 0) unpackOptional(reader, flags, table, headers);
+    const valueEnd = reader.number() + valueAt;
+    if (offset >= fromOffset) into.push({ topic, partition, offset, appendedMs, key, headers, value: payload.subarray(valueAt, valueEnd) });
+    valueAt = valueEnd;
   }
-  let at = reader.at + skipped;
-  for (let i = 0; i < lengths.length; i++) {
-    into[first + i].value = payload.subarray(at, at + lengths[i]);
-    at += lengths[i];
-  }
+}
+
+function unpackOptional(reader: Unpacker, flags: number, table: readonly string[], headers: RecordHeaders): void {
+  if (flags & HAS_ID) headers.id = reader.text();
+  if (flags & HAS_CAUSES) headers.causes = table[reader.number()];
+  if (flags & HAS_RUN) headers.run = table[reader.number()];
+  if (flags & HAS_TRACE) headers.traceparent = table[reader.number()];
 }
 
 class Unpacker {

@@ -65,6 +65,8 @@ export interface StepJournalEntry {
 
 /** One atomic step of a task. Everything of it becomes visible together, or nothing. */
 export interface Step {
+  /** Names what made the state (processors, versions, settings), so that others do not take it over. */
+  label: string;
   outputs: NewRecord[];
   /** Changed keys' state; opaque to the log. */
   delta: Uint8Array;
@@ -72,19 +74,34 @@ export interface Step {
   journal: StepJournalEntry[];
   positions: Positions;
   /** A full snapshot to keep from this step on, which lets earlier deltas go. */
-  snapshot?: { label: string; streamTimeMs: number; bytes: Uint8Array };
+  snapshot?: { streamTimeMs: number; bytes: Uint8Array };
 }
 
 /** What an owner finds when it takes a task over. */
 export interface TaskState {
   stepNumber: number;
+  /** Of the latest step; null before the first. */
+  label: string | null;
   positions: Positions;
-  snapshot: { label: string; bytes: Uint8Array } | null;
+  /** The latest full snapshot. */
+  snapshot: Uint8Array | null;
   /** Deltas after the snapshot, in order. */
   deltas: Uint8Array[];
 }
 
-/** An owned task. Commits of a fenced owner throw TASK_FENCED. */
+/** A full snapshot of a task that was kept: the last of each of the latest days, and of each month. */
+export interface KeptSnapshot {
+  stepNumber: number;
+  label: string;
+  streamTimeMs: number;
+  positions: Positions;
+  bytes: Uint8Array;
+}
+
+/**
+ * An owned task. Commits of a fenced owner throw TASK_FENCED and leave nothing. After DATABASE_UNREACHABLE (or any other
+ * failure) it is not known whether the step was committed: take the task over again, its state says.
+ */
 export interface TaskHandle {
   readonly partition: number;
   readonly state: TaskState;
@@ -106,26 +123,40 @@ export interface ReadResult {
 
 export interface EventLog {
   readonly namespace: string;
-  /** Appends atomically; per partition in the order given. Unknown topics and oversized values are refused whole. */
+  /**
+   * Appends atomically; per partition in the order given. A call with an unknown topic or partition (TOPIC_UNKNOWN), an
+   * oversized event (EVENT_TOO_LARGE) or a bad key or source (EVENT_INVALID) is refused whole. A source is one writer
+   * at a time. Where the connection breaks, a call of numbered records is repeated, and what had been committed already
+   * counts as redelivered; other calls throw DATABASE_UNREACHABLE.
+   */
   append(records: NewRecord[]): Promise<AppendResult>;
   /** Records from `offset` on, in order, whole up to the bounds (at least one if there is one). */
   read(at: TopicPartition, offset: number, options: ReadOptions): Promise<ReadResult>;
-  /** Several positions in one consistent look: nothing committed later than another result of the same call. */
+  /**
+   * Several positions in one consistent look: where a result holds a record, every record whose append had ended before
+   * that one's began is in the other results too (within their bounds).
+   */
   readMany(requests: { at: TopicPartition; offset: number }[], options: ReadOptions): Promise<ReadResult[]>;
   /** First offset whose record was appended at or after the time; the end where there is none. */
   offsetAtAppendedTime(at: TopicPartition, appendedMs: number): Promise<number>;
+  /** Next offsets of all partitions. Offsets below may be holes. */
   endOffsets(topic: string): Promise<number[]>;
   /** Takes the task of a partition over: fences every earlier owner first, then reads its state. */
   takeTask(partition: number): Promise<TaskHandle>;
   /** Positions committed by a task, without taking it. */
   taskPositions(partition: number): Promise<Positions>;
+  /** The latest kept snapshot under a label whose stream time is at or before the given one. */
+  keptSnapshot(partition: number, label: string, atOrBeforeMs: number): Promise<KeptSnapshot | null>;
   /** The journal of a task from a step on, for verify replays. */
   journal(partition: number, fromStep: number, maxSteps: number): Promise<{ step: number; entries: StepJournalEntry[] }[]>;
-  /** Keeps the latest record of each key of a compacted topic; others become holes. */
+  /**
+   * Keeps the latest record of each key of a compacted topic; others become holes, at once or (where a broker does it
+   * in its own time) later. `removed` counts what this call removed.
+   */
   compact(topic: string): Promise<{ removed: number }>;
-  /** Drops records appended before the time from a topic with retention. */
+  /** Drops records appended before the time from a topic with retention. All that were appended later stay. */
   retain(topic: string, beforeAppendedMs: number): Promise<{ removed: number }>;
-  /** Resolves when something may have been appended, or after the time-out; never misses for ever. */
+  /** Resolves when something may have been appended, after the time-out, or when aborted; look again after each. */
   waitForAppend(timeoutMs: number, signal?: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }

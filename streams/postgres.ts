@@ -1,7 +1,8 @@
-/** The one importer of `pg`: connections, binary results, transactions. */
+/** The one importer of `pg`: connections, binary results, transactions, and what its errors mean. */
 import pg from 'pg';
 import { IflexError } from './errors.ts';
 import { readBinaryRows } from './postgres-rows.ts';
+import { isConnectionLost } from './retry.ts';
 
 export type Client = pg.PoolClient;
 export type Pool = pg.Pool;
@@ -44,12 +45,7 @@ export async function openPool(url: string, name: string, max = 8): Promise<Pool
     await pool.query('SELECT 1');
   } catch (error) {
     await pool.end().catch(() => {});
-    throw new IflexError(
-      'DATABASE_UNREACHABLE',
-      `PostgreSQL does not answer: ${(error as Error).message}. Check DATABASE_URL and that the server runs.`,
-      {},
-      error,
-    );
+    throw unreachable(error);
   }
   return pool;
 }
@@ -59,6 +55,33 @@ export async function openClient(url: string, name: string): Promise<pg.Client> 
   const client = new BinaryClient({ connectionString: url, application_name: `iflex ${name}`, types });
   await client.connect();
   return client;
+}
+
+function unreachable(error: unknown): IflexError {
+  const reason = (error as Error).message || (error as { code?: string }).code;
+  return new IflexError(
+    'DATABASE_UNREACHABLE',
+    `PostgreSQL does not answer: ${reason}. Check DATABASE_URL and that the server runs.`,
+    {},
+    error,
+  );
+}
+
+/**
+ * Gives an error that says that the connection broke the code DATABASE_UNREACHABLE; whether a change was made is not
+ * known then. Other errors stay.
+ */
+export function databaseError(error: unknown): unknown {
+  return error instanceof IflexError || !isConnectionLost(error) ? error : unreachable(error);
+}
+
+/** The result of work on the database, its errors with their codes. */
+export async function reached<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw databaseError(error);
+  }
 }
 
 /** Runs `work` in one transaction; rolls back where it throws, and drops a connection that cannot roll back. */
