@@ -26,6 +26,14 @@ export const ERROR_CODES = {
   FORBIDDEN: 'The token does not allow this.',
   NOT_FOUND: 'There is no such thing.',
   REQUEST_INVALID: 'The request breaks the rules of the API.',
+  REQUEST_TOO_LARGE: 'The address or the body of the request is larger than the limit.',
+  METHOD_NOT_ALLOWED: 'The resource does not know this method.',
+  NOT_ACCEPTABLE: 'The resource has none of the media types that the request accepts.',
+  CURSOR_INVALID: 'The cursor is malformed, or belongs to another request.',
+  SPAN_TOO_LONG: 'The span between from and to is longer than one request may ask for.',
+  QUERY_TOO_SLOW: 'The database needed longer than one request may take.',
+  OVERLOADED: 'More requests are under way than can be served.',
+  NOT_READY: 'The pipeline is not there yet, or lags too far behind.',
   INTERNAL: 'Something failed on our side.',
 } as const;
 

@@ -5,13 +5,26 @@ import { registerInstance } from './instance.ts';
 import { registerNamespaces } from './namespaces.ts';
 import { registerReplay } from './replay.ts';
 import { registerSchemas } from './schemas.ts';
+import { registerServe } from './serve.ts';
+import { registerStart } from './start.ts';
 import { registerTap } from './tap.ts';
+import { registerToken } from './token.ts';
 import { registerTopics } from './topics.ts';
 
 const program = new Command('iflex')
   .description('Event-sourced demand-side flexibility: readings in, aligned series, forecasts and decisions out.')
   .showHelpAfterError('(run with --help to see what there is)');
-for (const register of [registerInstance, registerNamespaces, registerReplay, registerSchemas, registerTap, registerTopics])
+for (const register of [
+  registerInstance,
+  registerNamespaces,
+  registerReplay,
+  registerSchemas,
+  registerServe,
+  registerStart,
+  registerTap,
+  registerToken,
+  registerTopics,
+])
   register(program);
 
 try {

@@ -1,0 +1,74 @@
+/** The OpenAPI document, the reference page that shows it, and what the error codes mean. */
+import reference from '@scalar/fastify-api-reference';
+import { Type } from 'typebox';
+import { ERROR_CODES, type ErrorCode, IflexError } from '../../streams/errors.ts';
+import { statusOf } from '../problems.ts';
+import type { Api } from '../server.ts';
+import { answers, Query } from '../shapes.ts';
+
+const access = { action: 'read', kind: 'documentation' } as const;
+const tags = ['Documentation'];
+const CodeShape = Type.Object({ code: Type.String(), status: Type.Integer(), meaning: Type.String() });
+
+/** Nothing comes from anywhere else, so that the page works without a network and tells nobody that it is read. */
+const POLICY = [
+  "default-src 'self'",
+  "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data: blob:",
+  "font-src 'self' data:",
+  "connect-src 'self'",
+  "worker-src 'self' blob:",
+  "frame-ancestors 'none'",
+].join('; ');
+
+export async function registerDocumentation(app: Api): Promise<void> {
+  app.get(
+    '/errors',
+    {
+      config: { access },
+      schema: { tags, summary: 'Error codes', security: [], querystring: Query({}), response: answers(Type.Array(CodeShape)) },
+    },
+    async () => (Object.keys(ERROR_CODES) as ErrorCode[]).map(meaningOf),
+  );
+  app.get(
+    '/errors/:code',
+    {
+      config: { access },
+      schema: {
+        tags,
+        summary: 'What an error code means',
+        security: [],
+        params: Type.Object({ code: Type.String({ maxLength: 60 }) }),
+        querystring: Query({}),
+        response: answers(CodeShape),
+      },
+    },
+    async ({ params: { code } }) => {
+      if (!Object.hasOwn(ERROR_CODES, code)) throw new IflexError('NOT_FOUND', `There is no error code ${code}.`);
+      return meaningOf(code as ErrorCode);
+    },
+  );
+  app.get('/', { config: { access }, schema: { hide: true } }, (_, reply) => reply.redirect('/reference/'));
+  await app.register(async (scope) => {
+    scope.decorate('accessOfPlugin', access);
+    scope.addHook('onSend', async (_, reply, payload) => {
+      reply.header('content-security-policy', POLICY);
+      return payload;
+    });
+    await scope.register(reference, {
+      routePrefix: '/reference',
+      configuration: {
+        pageTitle: 'iflex API',
+        withDefaultFonts: false,
+        hideClientButton: true,
+        showDeveloperTools: 'never',
+        telemetry: false,
+        agent: { disabled: true },
+        mcp: { disabled: true },
+      } as object,
+    });
+  });
+}
+
+const meaningOf = (code: ErrorCode) => ({ code, status: statusOf(code), meaning: ERROR_CODES[code] });

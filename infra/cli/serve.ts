@@ -1,0 +1,48 @@
+/** `iflex serve`: the API of a namespace whose pipeline runs elsewhere, or has run. */
+import { type Command, InvalidArgumentError } from 'commander';
+import { IflexError } from '../../streams/errors.ts';
+import { isLoopback, serveApi } from '../serve-api.ts';
+import { DEFAULT_NAMESPACE, untilInterrupted, withEngine } from './existing-log.ts';
+
+interface Options {
+  host: string;
+  port: number;
+  namespace: string;
+  allowRemote?: boolean;
+}
+
+export function registerServe(program: Command): void {
+  program
+    .command('serve')
+    .description('Serve the API of a namespace until interrupted.')
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--port <number>', 'port to listen on', portOf, 8080)
+    .option('--namespace <name>', 'namespace to serve', DEFAULT_NAMESPACE)
+    .option('--allow-remote', 'let --host be an address that other machines can reach')
+    .action((options: Options) => {
+      checkHost(options.host, options.allowRemote === true);
+      return withEngine((engineUrl) => serve(engineUrl, options));
+    });
+}
+
+async function serve(engineUrl: string, { host, port, namespace }: Options): Promise<void> {
+  const interrupted = untilInterrupted();
+  const server = await serveApi({ engineUrl, namespace, host, port });
+  console.log(`Serving ${namespace} at ${server.address} (reference: ${server.address}/reference/). Ctrl-C stops.`);
+  await new Promise((resolve) => interrupted.signal.addEventListener('abort', resolve, { once: true }));
+  await server.stop();
+}
+
+/** Tokens and household data would cross the network in the clear, so that is a choice, not an accident. */
+export function checkHost(host: string, allowRemote: boolean): void {
+  if (isLoopback(host)) return;
+  const warning = `Other machines can reach ${host}, and the connection is not encrypted: put a TLS proxy before it.`;
+  if (!allowRemote) throw new IflexError('CONFIG_INVALID', `${warning} Add --allow-remote to do it all the same.`);
+  console.error(`Warning: ${warning}`);
+}
+
+function portOf(text: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new InvalidArgumentError('A port is a number from 0 to 65535.');
+  return port;
+}

@@ -1,0 +1,76 @@
+/** `iflex token`: makes, lists and revokes access tokens of the API. */
+import type { Command } from 'commander';
+import { openPool, type Pool } from '../../streams/postgres.ts';
+import { ROLES } from '../../streams/security/decide.ts';
+import { newClaim, signToken, spanOf } from '../../streams/security/token.ts';
+import { createTokenList, type ListedToken, listedTokens, listToken, revokeToken } from '../../streams/security/token-list.ts';
+import { tokenSecret } from '../token-secret.ts';
+import { withEngine } from './existing-log.ts';
+
+interface NewOptions {
+  role: string;
+  site: string[];
+  pilot: string[];
+  expires: string;
+}
+
+const collect = (value: string, earlier: string[]) => [...earlier, value];
+
+export function registerToken(program: Command): void {
+  const token = program.command('token').description('Make, list and revoke access tokens of the API.');
+  token
+    .command('new')
+    .description('Make a token and print it; it is shown only this once.')
+    .requiredOption('--role <role>', `what it may read: ${ROLES.join(', ')}`)
+    .option('--site <id>', 'only this site (may be repeated)', collect, [])
+    .option('--pilot <id>', 'only sites of this pilot (may be repeated)', collect, [])
+    .option('--expires <span>', 'how long it counts: 45m, 12h, 30d', '30d')
+    .action((options: NewOptions) => withTokenList((pool) => printNewToken(pool, options)));
+  token
+    .command('list')
+    .description('List the tokens that were made, without the tokens themselves.')
+    .option('--json', 'as JSON')
+    .action(({ json }: { json?: boolean }) =>
+      withTokenList(async (pool) => {
+        const tokens = await listedTokens(pool);
+        if (json) console.log(JSON.stringify(tokens, null, 2));
+        else for (const listed of tokens) console.log(lineOf(listed, Date.now()));
+      }),
+    );
+  token
+    .command('revoke <id>')
+    .description('End a token at once, also in servers that run.')
+    .action((id: string) =>
+      withTokenList(async (pool) => {
+        await revokeToken(pool, id);
+        console.log(`Revoked ${id}.`);
+      }),
+    );
+}
+
+function withTokenList(work: (pool: Pool) => Promise<void>): Promise<void> {
+  return withEngine(async (url) => {
+    const pool = await openPool(url, 'token', 1);
+    try {
+      await createTokenList(pool);
+      await work(pool);
+    } finally {
+      await pool.end();
+    }
+  });
+}
+
+/** The token alone goes to standard output, so that a script can take it. */
+async function printNewToken(pool: Pool, { role, site, pilot, expires }: NewOptions): Promise<void> {
+  const claim = newClaim({ role, sites: site, pilots: pilot, spanMs: spanOf(expires) }, Date.now());
+  await listToken(pool, claim);
+  console.log(signToken(claim, tokenSecret()));
+  console.error(`Token ${claim.tokenId} of role ${claim.role} counts until ${new Date(claim.expiresAtMs).toISOString()}.`);
+}
+
+function lineOf({ tokenId, role, pilots, sites, expiresAt, revokedAt }: ListedToken, nowMs: number): string {
+  const state = revokedAt ? `revoked ${revokedAt.toISOString()}` : expiresAt.getTime() <= nowMs ? 'expired' : 'counts';
+  const scope =
+    [...(pilots ?? []).map((pilot) => `pilot ${pilot}`), ...(sites ?? []).map((site) => `site ${site}`)].join(', ') || 'all sites';
+  return `${tokenId}  ${role.padEnd(14)} until ${expiresAt.toISOString()}  ${state.padEnd(8)} ${scope}`;
+}
