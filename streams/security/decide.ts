@@ -69,7 +69,7 @@ export function decide(subject: Subject | null, action: Action, resource: Resour
   if (action !== 'read') return { allow: false, reason: `the action ${String(action)} is not known` };
   if (PUBLIC.includes(resource.kind)) return { allow: true, reason: 'open to everybody' };
   if (subject === null) return { allow: false, reason: 'a token is needed' };
-  if (!READABLE[subject.role]?.includes(resource.kind))
+  if (!Object.hasOwn(READABLE, subject.role) || !READABLE[subject.role].includes(resource.kind))
     return { allow: false, reason: `the role ${subject.role} may not read ${resource.kind}` };
   // A resident without a list of sites would see the whole town.
   if (subject.role === 'resident' && subject.sites === null) return { allow: false, reason: 'a resident needs a list of sites' };

@@ -48,7 +48,7 @@ export function spanOf(text: string): number {
 
 export function signToken(claim: TokenClaim, secret: Uint8Array): string {
   const body = Buffer.from(JSON.stringify(claim)).toString('base64url');
-  return `${PREFIX}${body}.${signature(body, secret).toString('base64url')}`;
+  return `${PREFIX}${body}.${signature(body, secret)}`;
 }
 
 /** The claim of a token that we signed and that has not expired, else null. Takes the same time for every wrong signature. */
@@ -56,15 +56,16 @@ export function verifyToken(token: string, secret: Uint8Array, nowMs: number): T
   if (token.length > MAX_TOKEN_BYTES || !token.startsWith(PREFIX)) return null;
   const [body, given, ...rest] = token.slice(PREFIX.length).split('.');
   if (given === undefined || rest.length > 0) return null;
-  const expected = signature(body, secret);
-  const presented = Buffer.from(given, 'base64url');
+  // Compared as text, so that a signature has one spelling.
+  const expected = Buffer.from(signature(body, secret));
+  const presented = Buffer.from(given);
   if (presented.length !== expected.length || !timingSafeEqual(presented, expected)) return null;
   const claim = claimOf(body);
   return claim && nowMs < claim.expiresAtMs ? claim : null;
 }
 
-function signature(body: string, secret: Uint8Array): Buffer {
-  return createHmac('sha256', secret).update(PREFIX).update(body).digest();
+function signature(body: string, secret: Uint8Array): string {
+  return createHmac('sha256', secret).update(PREFIX).update(body).digest('base64url');
 }
 
 /** Signed by us, and still checked: an older version of the code may have signed something else. */
