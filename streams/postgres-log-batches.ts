@@ -67,8 +67,7 @@ export function groupByPartition(records: readonly NewRecord[], topics: TopicTab
       lane = lanes.get(record.topic);
       if (!lane) lanes.set(record.topic, (lane = { topic: topics.find(record.topic), byKey: new Map(), byPartition: [] }));
     }
-    const bytes = record.value.length + (record.headers.causes?.length ?? 0);
-    if (bytes > MAX_EVENT_BYTES) throw tooLarge(record, bytes);
+    checkRecord(record);
     let group = record.partition === undefined ? lane.byKey.get(record.key) : lane.byPartition[record.partition];
     if (!group) {
       const partition = record.partition ?? partitionOf(checkedName('key', record.key), lane.topic.partitions);
@@ -89,8 +88,18 @@ function checkedName(what: string, name: string): string {
   return name;
 }
 
-function tooLarge({ topic }: NewRecord, bytes: number): IflexError {
-  return new IflexError('EVENT_TOO_LARGE', `An event of ${bytes} bytes for ${topic} is above the limit of ${MAX_EVENT_BYTES}.`);
+/** Times and numbers are stored as steps, which must be exact: half of the safe integers, or the year 73,000. */
+const MAX_STORED = 2 ** 51;
+
+function checkRecord({ topic, value, headers: { number, knownAtMs, causes } }: NewRecord): void {
+  const bytes = value.length + (causes === undefined ? 0 : causes.length);
+  if (bytes > MAX_EVENT_BYTES)
+    throw new IflexError('EVENT_TOO_LARGE', `An event of ${bytes} bytes for ${topic} is above the limit of ${MAX_EVENT_BYTES}.`);
+  if (!Number.isInteger(number) || number < -1 || number > MAX_STORED || !Number.isInteger(knownAtMs) || Math.abs(knownAtMs) > MAX_STORED)
+    throw new IflexError(
+      'EVENT_INVALID',
+      `An event for ${topic} has the number ${number} and is known at ${knownAtMs} ms: not whole, or out of range.`,
+    );
 }
 
 /**
