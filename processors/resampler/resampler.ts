@@ -48,8 +48,9 @@ export const resampler: Processor<SiteState> = {
 
   encodeChanges(site, out, everything) {
     out.count(site.declared ? 1 : 0);
-    out.count(site.forgotten.length);
-    for (const pointId of site.forgotten) out.text(pointId);
+    const forgotten = everything ? [] : site.forgotten;
+    out.count(forgotten.length);
+    for (const pointId of forgotten) out.text(pointId);
     let count = 0;
     for (const point of site.points.values()) if (everything || point.touched) count++;
     out.count(count);

@@ -134,9 +134,10 @@ export function affectedFromMs(readings: HotReadings, i: number, rules: PointRul
 
 export function affectedToMs(readings: HotReadings, i: number, rules: PointRules): number {
   const startMs = readings.startMs(i);
-  if (rules.kind === 'REGISTER') return readings.startMs(Math.min(readings.count - 1, i + 1 + lookback(rules)));
+  // At least its own window, where it counts.
+  if (rules.kind === 'REGISTER') return Math.max(startMs + 1, readings.startMs(Math.min(readings.count - 1, i + 1 + lookback(rules))));
   const endMs = startMs + reachMs(rules);
-  // At least its own window, where it counts. A source interval has its whole length, a value ends with the next one.
+  // A source interval has its whole length, a value ends with the next one.
   if (rules.kind === 'INTERVAL_ENERGY' || i + 1 >= readings.count) return endMs;
   return Math.min(endMs, Math.max(startMs + 1, readings.startMs(i + 1)));
 }

@@ -14,7 +14,7 @@ import type {
 } from '../../../schemas/types.ts';
 import { Drive } from '../../../streams/drive.ts';
 import type { LogRecord } from '../../../streams/event-log.ts';
-import { DAY_MS, HOUR_MS, MAX_REGISTER_GAP_MS, MINUTE_MS } from '../../../streams/limits.ts';
+import { DAY_MS, HOUR_MS, MAX_FUTURE_MS, MAX_REGISTER_GAP_MS, MINUTE_MS } from '../../../streams/limits.ts';
 import type { Processor } from '../../../streams/processor.ts';
 import { findTopic } from '../../../streams/topics.ts';
 
@@ -155,7 +155,8 @@ export class SiteRig {
     }
     const archive = this.raw.get(pointId) ?? new Map<number, Reading>();
     this.raw.set(pointId, archive);
-    for (const reading of readings) archive.set(reading.startMs, reading);
+    // What was rejected as lying in the future is left out of reloads too.
+    for (const reading of readings) if (reading.startMs <= knownAtMs + MAX_FUTURE_MS) archive.set(reading.startMs, reading);
     this.deliverSeries(series, knownAtMs);
   }
 
