@@ -79,3 +79,11 @@ export const MAX_TOKEN_SPAN_MS = 400 * DAY_MS;
 export const MIN_SNAPSHOT_DELTA_BYTES = 4 * 1024 * 1024;
 /** Daily snapshots are kept for so many days, monthly ones for ever. */
 export const DAILY_SNAPSHOTS_KEPT = 35;
+/** A line of an imported file is rejected above this many bytes (hash and first bytes are kept). */
+export const MAX_LINE_BYTES = 64 * 1024;
+/** Files imported together; each is open and merged by time with the others. */
+export const MAX_IMPORT_FILES = 1_000;
+/** Readings of one file that wait for the end of their delivery. */
+export const MAX_WAITING_READINGS = 200_000;
+/** Spans of 256 expected readings in which an import looks for doubles and gaps; older ones are counted and let go (80 MB). */
+export const MAX_COVERAGE_SPANS = 20_000;

@@ -1,0 +1,192 @@
+/** One line of a file as its readings, or as what is wrong with it: pure, apart from the stamps of each meter so far. */
+import { parse } from 'csv-parse/sync';
+import { IflexError } from '../../streams/errors.ts';
+import type { Line } from './lines.ts';
+import type { Mapping, ValueRule } from './mapping-file.ts';
+import { instantsOf } from './stamps.ts';
+import { converted } from './units.ts';
+
+/** Columns of a file by position, once its header is known. */
+export interface Columns {
+  count: number;
+  stamp: number;
+  meter: number;
+  quality: number;
+  knownAt: number;
+  values: number[];
+}
+
+export interface Reading {
+  siteId: string;
+  pointId: string;
+  rule: ValueRule;
+  startMs: number;
+  /** Canonical unit, import positive. */
+  value: number;
+  quality: number;
+}
+
+export interface Problem {
+  code: 'LINE_UNREADABLE' | 'TIME_UNREADABLE' | 'VALUE_UNREADABLE' | 'SITE_UNKNOWN';
+  reason: string;
+  siteId: string | null;
+  pointId: string | null;
+  startMs: number | null;
+  /** Readings that the line would have had. */
+  readingCount: number;
+}
+
+/** What one line says. `knownAtMs` is of the row; NaN where nothing of it can be used. */
+export interface Row {
+  readings: Reading[];
+  problems: Problem[];
+  blank: number;
+  omitted: number;
+  knownAtMs: number;
+}
+
+const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?$/;
+
+/** Fields of a line. Lines without quotes, which is nearly all of them, need no more than a split. */
+export function fieldsOf(text: string, delimiter: string): string[] | undefined {
+  if (!text.includes('"')) return text.split(delimiter);
+  try {
+    const rows = parse(text, { delimiter, relax_column_count: true }) as string[][];
+    return rows.length === 1 ? rows[0] : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Positions of the mapped columns; `fields` is the header, or any line where there is none. Throws CONFIG_INVALID for one that is missing. */
+export function columnsOf(path: string, mapping: Mapping, fields: readonly string[]): Columns {
+  const names = fields.map((name) => name.trim());
+  const find = (column: string | number | undefined): number => {
+    if (column === undefined) return -1;
+    const at = typeof column === 'number' ? column - 1 : names.indexOf(column);
+    if (at >= 0 && at < names.length) return at;
+    const there = mapping.header ? `its header has: ${names.join(mapping.delimiter)}` : `its first line has ${names.length}`;
+    throw new IflexError('CONFIG_INVALID', `${path} has no column ${column}; ${there}. Is it the mapping for this file?`);
+  };
+  const { knownAt } = mapping;
+  return {
+    count: fields.length,
+    stamp: find(mapping.stampColumn),
+    meter: find(mapping.meterColumn),
+    quality: find(mapping.qualityColumn),
+    knownAt: typeof knownAt === 'object' && 'column' in knownAt ? find(knownAt.column) : -1,
+    values: mapping.values.map(({ column }) => find(column)),
+  };
+}
+
+/** Spans of stamps to leave out, as sorted, disjoint [first, last] pairs in a row; both ends included (ms). */
+export type Omitted = readonly number[];
+
+export function isOmitted(omitted: Omitted, instantMs: number): boolean {
+  let low = 0;
+  let high = omitted.length / 2;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (omitted[2 * middle + 1] < instantMs) low = middle + 1;
+    else high = middle;
+  }
+  return 2 * low < omitted.length && omitted[2 * low] <= instantMs;
+}
+
+export class RowReader {
+  private readonly mapping: Mapping;
+  private readonly columns: Columns;
+  private readonly omitted: Omitted;
+  private readonly importedAtMs: number;
+  /** Latest stamp of each meter: decides between the two passes of an hour. */
+  private readonly lastMs = new Map<string, number>();
+
+  constructor(mapping: Mapping, columns: Columns, omitted: Omitted, importedAtMs: number) {
+    this.mapping = mapping;
+    this.columns = columns;
+    this.omitted = omitted;
+    this.importedAtMs = importedAtMs;
+  }
+
+  read(line: Line): Row {
+    const { mapping, columns } = this;
+    const row: Row = { readings: [], problems: [], blank: 0, omitted: 0, knownAtMs: Number.NaN };
+    const fail = (code: Problem['code'], reason: string, siteId: string | null = null): Row => {
+      row.problems.push({ code, reason, siteId, pointId: null, startMs: null, readingCount: mapping.values.length });
+      return row;
+    };
+    if (line.oversized) return fail('LINE_UNREADABLE', `The line has ${line.oversized.byteLength} bytes.`);
+    const fields = fieldsOf(line.bytes.toString('utf8'), mapping.delimiter);
+    if (!fields) return fail('LINE_UNREADABLE', 'The quotes of the line do not close.');
+    if (fields.length !== columns.count) return fail('LINE_UNREADABLE', `The line has ${fields.length} fields, not ${columns.count}.`);
+    const meterName = columns.meter < 0 ? '' : fields[columns.meter].trim();
+    const meter = columns.meter < 0 ? mapping.meters.values().next().value : mapping.meters.get(meterName);
+    if (!meter) return fail('SITE_UNKNOWN', 'The mapping does not say which site the meter of the line belongs to.');
+    const instantMs = this.instantOf(fields[columns.stamp].trim(), meterName);
+    if (instantMs === undefined) return fail('TIME_UNREADABLE', 'The stamp does not parse, or does not exist in its zone.', meter.site);
+    const quality = columns.quality < 0 ? 0 : mapping.qualityOf.get(fields[columns.quality].trim());
+    if (quality === undefined) return fail('VALUE_UNREADABLE', 'The mapping does not know the quality of the line.', meter.site);
+    const isLeftOut = this.omitted.length > 0 && isOmitted(this.omitted, instantMs);
+    for (let i = 0; i < mapping.values.length; i++) {
+      const rule = mapping.values[i];
+      const pointId = meter.points[rule.name];
+      if (pointId === undefined) continue;
+      if (isLeftOut) row.omitted++;
+      else this.readValue(fields[columns.values[i]].trim(), rule, meter.site, pointId, instantMs, quality, row);
+    }
+    row.knownAtMs = this.knownAtOf(fields, instantMs);
+    if (Number.isNaN(row.knownAtMs)) {
+      row.readings = [];
+      return fail('TIME_UNREADABLE', 'The stamp of when the line became known does not parse.', meter.site);
+    }
+    return row;
+  }
+
+  private readValue(text: string, rule: ValueRule, siteId: string, pointId: string, instantMs: number, quality: number, row: Row): void {
+    const { blankTexts, blankMeans, decimal } = this.mapping;
+    const startMs = instantMs - rule.stampShiftMs;
+    const isBlank = blankTexts.has(text);
+    if (isBlank && blankMeans === 'none') {
+      row.blank++;
+      return;
+    }
+    if (isBlank && blankMeans === 'missing') {
+      row.readings.push({ siteId, pointId, rule, startMs, value: 0, quality: 3 });
+      return;
+    }
+    const plain = decimal === ',' ? text.replace(',', '.') : text;
+    const value = NUMBER.test(plain) && !(decimal === ',' && text.includes('.')) ? converted(Number(plain), rule.conversion) : Number.NaN;
+    if (Number.isFinite(value) && Math.abs(value) < 2 ** 52)
+      // Minus zero would not read back equal.
+      row.readings.push({ siteId, pointId, rule, startMs, value: value === 0 ? 0 : rule.sign * value, quality });
+    else
+      row.problems.push({
+        code: 'VALUE_UNREADABLE',
+        reason: 'The value is not a finite number.',
+        siteId,
+        pointId,
+        startMs,
+        readingCount: 1,
+      });
+  }
+
+  private instantOf(text: string, meter: string): number | undefined {
+    const stamp = this.mapping.parseStamp(text);
+    if (!stamp) return undefined;
+    const instants = stamp.instantMs === undefined ? instantsOf(stamp.localMs, this.mapping.zone) : [stamp.instantMs];
+    if (instants.length === 0) return undefined;
+    const lastMs = this.lastMs.get(meter) ?? Number.NEGATIVE_INFINITY;
+    const instantMs = instants.length > 1 && instants[0] <= lastMs ? instants[1] : instants[0];
+    if (instantMs > lastMs) this.lastMs.set(meter, instantMs);
+    return instantMs;
+  }
+
+  /** When the row became known (ms): by rule after the end of its interval, by a column, or with the import. */
+  private knownAtOf(fields: readonly string[], instantMs: number): number {
+    const { knownAt, parseStamp, zone, values } = this.mapping;
+    if (knownAt === 'import') return this.importedAtMs;
+    if ('afterMs' in knownAt) return instantMs - values[0].stampShiftMs + knownAt.afterMs;
+    const stamp = parseStamp(fields[this.columns.knownAt].trim());
+    return stamp?.instantMs ?? (stamp ? (instantsOf(stamp.localMs, zone)[0] ?? Number.NaN) : Number.NaN);
+  }
+}

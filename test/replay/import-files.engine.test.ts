@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, type TestContext, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { type ImportOptions, importFiles } from '../../replay/import/import-files.ts';
+import { type Mapping, readMapping } from '../../replay/import/mapping-file.ts';
+import { declare } from '../../replay/instance/declare.ts';
+import type { ReadingsDelivery, Rejected } from '../../schemas/types.ts';
+import { openPostgresLog } from '../../streams/postgres-log.ts';
+import { openRegistry } from '../../streams/schema-registry.ts';
+import { openTestEngine } from '../engine.ts';
+import { instanceFor, mappingFor } from './import-instance.ts';
+
+const engine = await openTestEngine();
+const folder = mkdtempSync(join(tmpdir(), 'iflex-import-'));
+after(() => rmSync(folder, { recursive: true }));
+
+const HALF_HOUR_MS = 1_800_000;
+const mapping = mappingFor('low-carbon-london', ['A', 'B']);
+
+/** Lines of the form of Low Carbon London, one a half hour from 2013-01-01. */
+function linesOf(meter: string, count: number): string[] {
+  const stamp = (i: number) => new Date(Date.UTC(2013, 0, 1) + i * HALF_HOUR_MS).toISOString().slice(0, 19).replace('T', ' ');
+  return Array.from({ length: count }, (_, i) => `${meter},${stamp(i)}, 0.${String(i % 1000).padStart(3, '0')} `);
+}
+
+let made = 0;
+function file(lines: readonly string[], how: { gzip?: boolean } = {}): string {
+  const path = join(folder, `${made++}.csv`);
+  const text = `LCLid,tstp,energy(kWh/hh)\n${lines.join('\n')}\n`;
+  writeFileSync(path, how.gzip ? gzipSync(text) : text);
+  return path;
+}
+
+async function openLog(t: TestContext, declared: Mapping = mapping) {
+  const namespace = engine.namespace();
+  const log = await openPostgresLog({ url: engine.url, namespace });
+  t.after(() => log.close());
+  const codec = await openRegistry(engine.url, namespace);
+  await declare(log, codec, instanceFor(declared, Date.UTC(2012, 0, 1)));
+  const read = async <Value>(topic: string, schema: string): Promise<Value[]> => {
+    const values: Value[] = [];
+    for (const [partition, end] of (await log.endOffsets(topic)).entries()) {
+      let offset = 0;
+      while (offset < end) {
+        const page = await log.read({ topic, partition }, offset, { maxRecords: 10_000, maxBytes: 1e7 });
+        for (const { value } of page.records) values.push(codec.decodeAs(schema, value) as Value);
+        offset = page.nextOffset;
+      }
+    }
+    return values;
+  };
+  const ends = async (): Promise<Record<string, number[]>> =>
+    Object.fromEntries(
+      await Promise.all(['meter.readings', 'rejected', 'ticks'].map(async (topic) => [topic, await log.endOffsets(topic)])),
+    );
+  const importAll = (files: readonly string[], more: Partial<ImportOptions> = {}) =>
+    importFiles({ log, codec, mapping: declared, files, importedAtMs: Date.UTC(2024, 0, 1), ...more });
+  return { log, codec, read, ends, importAll };
+}
+
+test('two files are merged by time into hourly deliveries, with ticks for their partitions only', async (t) => {
+  const { read, importAll, ends } = await openLog(t);
+  const report = await importAll([file(linesOf('A', 48)), file(linesOf('B', 48), { gzip: true })]);
+  assert.equal(report.lines, 96);
+  assert.equal(report.readings, 96);
+  assert.deepEqual(report.missing, { readings: 0, gaps: 0, longestGapMs: 0 });
+  const deliveries = await read<ReadingsDelivery>('meter.readings', 'ReadingsDelivery');
+  assert.equal(deliveries.length, 48);
+  const first = deliveries.find(({ siteId }) => siteId === 'site-A')!;
+  assert.deepEqual(first, {
+    siteId: 'site-A',
+    knownAtMs: Date.UTC(2013, 0, 1, 1),
+    series: [
+      {
+        pointId: 'site-A.grid-import',
+        unit: 'MILLIWATT_HOUR',
+        deviceId: null,
+        startMs: [Date.UTC(2013, 0, 1), HALF_HOUR_MS],
+        value: [],
+        energyMilliWh: [0, 1000],
+        quality: Buffer.from([0]),
+      },
+    ],
+  });
+  const { ticks, 'meter.readings': readings } = await ends();
+  for (let partition = 0; partition < 12; partition++) assert.equal(ticks[partition] > 0, readings[partition] > 0);
+});
+
+test('importing again changes nothing: same file, same content under another name, both at once, packed or not', async (t) => {
+  const { importAll, ends } = await openLog(t);
+  const lines = [...linesOf('A', 100), 'A,nonsense,1', 'A,2013-01-09 00:00:00,?'];
+  const path = file(lines);
+  const first = await importAll([path]);
+  assert.equal(first.facts.redelivered, 0);
+  const before = await ends();
+  for (const files of [[path], [file(lines, { gzip: true })], [path, file(lines)]]) {
+    const again = await importAll(files);
+    assert.equal(again.facts.appended, 0);
+    assert.equal(again.sameFiles, files.length - 1);
+    assert.deepEqual(await ends(), before);
+  }
+  await importAll([path, file(linesOf('B', 10))]);
+  const partition = before['meter.readings'].findIndex((end) => end > 0);
+  assert.equal((await ends())['meter.readings'][partition], before['meter.readings'][partition], 'A beside B is still the same A');
+});
+
+test('an import that was broken off goes on where it was, and ends as one that was not', async (t) => {
+  const whole = await openLog(t);
+  const files = [file(linesOf('A', 20_000)), file(linesOf('B', 20_000))];
+  await whole.importAll(files);
+  const broken = await openLog(t);
+  const stop = new AbortController();
+  await assert.rejects(
+    broken.importAll(files, {
+      onProgress: (done, total) => {
+        if (done > total / 3 && !stop.signal.aborted) {
+          stop.abort();
+          throw new Error('broken off');
+        }
+      },
+    }),
+    /broken off/,
+  );
+  const middle = await broken.ends();
+  assert.ok(middle['meter.readings'].some((end, i) => end > 0 && end < 10_000 && i >= 0));
+  const resumed = await broken.importAll(files);
+  assert.ok(resumed.facts.redelivered > 0 && resumed.facts.appended > 0);
+  assert.deepEqual(await broken.ends(), await whole.ends());
+});
+
+test('bad lines are set aside with their bytes, file and line, and good ones go on', async (t) => {
+  const { read, importAll } = await openLog(t);
+  const good = linesOf('A', 6);
+  const long = `A,2013-01-01 02:00:00,${'9'.repeat(100_000)}`;
+  const bad: [string, string, string | null][] = [
+    ['A,2013-01-01 01:00:00', 'LINE_UNREADABLE', null],
+    ['A,2013-01-01 01:00:00,1,2', 'LINE_UNREADABLE', null],
+    ['A,"2013-01-01 01:00:00,1', 'LINE_UNREADABLE', null],
+    [long, 'LINE_UNREADABLE', null],
+    ['A,2013-02-30 01:00:00,1', 'TIME_UNREADABLE', 'site-A'],
+    ['A,2013-01-01 25:00:00,1', 'TIME_UNREADABLE', 'site-A'],
+    ['A,2013-01-01 01:00:00,NaN', 'VALUE_UNREADABLE', 'site-A'],
+    ['A,2013-01-01 01:00:00,1e999', 'VALUE_UNREADABLE', 'site-A'],
+    ['A,2013-01-01 01:00:00,"1,5"', 'VALUE_UNREADABLE', 'site-A'],
+    ['C,2013-01-01 01:00:00,1', 'SITE_UNKNOWN', null],
+  ];
+  const lines = [...bad.slice(0, 3).map(([line]) => line), ...good, ...bad.slice(3).map(([line]) => line), '', 'A,2013-01-01 03:00:00,'];
+  const report = await importAll([file(lines)]);
+  assert.deepEqual(report.rejected, { LINE_UNREADABLE: 4, TIME_UNREADABLE: 2, VALUE_UNREADABLE: 3, SITE_UNKNOWN: 1 });
+  assert.equal(report.readings, 6);
+  assert.equal(report.blank, 1);
+  assert.equal(report.blankLines, 1);
+  assert.equal(report.lines, 6 + bad.length + 1);
+  const rejected = await read<Rejected>('rejected', 'Rejected');
+  assert.deepEqual(
+    rejected.map(({ code, siteId, bytes }) => [Buffer.from(bytes).toString(), code, siteId]).sort(),
+    bad.map(([line, code, siteId]) => [line.slice(0, 4096), code, siteId]).sort(),
+  );
+  const oversized = rejected.find(({ byteLength }) => byteLength === long.length)!;
+  assert.equal(oversized.bytes.length, 4096);
+  assert.match(oversized.sha256, /^[0-9a-f]{64}$/);
+  assert.ok(rejected.every(({ source }) => /^\d+\.csv:\d+$/.test(source)));
+  const readings = await read<ReadingsDelivery>('meter.readings', 'ReadingsDelivery');
+  assert.equal(
+    readings.flatMap(({ series }) => series).reduce((sum, { startMs }) => sum + startMs.length, 0),
+    6,
+  );
+});
+
+test('what does not fit is refused before anything is appended', async (t) => {
+  const { importAll, ends, codec, log } = await openLog(t);
+  const before = await ends();
+  const path = file(linesOf('A', 10));
+  const other = join(folder, 'other.csv');
+  writeFileSync(other, 'a;b;c\n1;2;3\n');
+  const broken = join(folder, 'broken.csv.gz');
+  writeFileSync(broken, gzipSync('LCLid,tstp,energy(kWh/hh)\n'.repeat(10_000)).subarray(0, 60));
+  const nothing = file(['A,x,1', 'A,y,2']);
+  const early = file(['A,2011-12-31 00:00:00,1']);
+  for (const [files, message] of [
+    [[path, other], /other\.csv has no column tstp; its header has: a;b;c/],
+    [[path, broken], /broken\.csv\.gz cannot be read to its end/],
+    [[path, join(folder, 'none.csv')], /none\.csv cannot be read/],
+    [[path, nothing], /No line of .* can be read with this mapping\. Line 2: The stamp/],
+    [[path, early], /declared since 2012-01-01.* Set an earlier `since`/],
+  ] as const)
+    await assert.rejects(importAll(files), { code: 'CONFIG_INVALID', message });
+  const stranger = mappingFor('low-carbon-london', ['Z']);
+  await assert.rejects(importFiles({ log, codec, mapping: stranger, files: [path], importedAtMs: 0 }), /the site site-Z is not declared/);
+  await assert.rejects(
+    importFiles({ log, codec, mapping: readMapping('low-carbon-london'), files: [path], importedAtMs: 0 }),
+    /no `meters`/,
+  );
+  assert.deepEqual(await ends(), before);
+});
