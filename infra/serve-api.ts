@@ -2,9 +2,9 @@
 import { isIPv6 } from 'node:net';
 import { type ApiDeps, buildServer } from '../api/server.ts';
 import { TOPOLOGY } from '../processors/topology.ts';
+import { namespaceExists } from '../projections/queries/namespace-exists.ts';
 import { openReadPool } from '../projections/queries/read-pool.ts';
 import { IflexError } from '../streams/errors.ts';
-import { findNamespace } from '../streams/namespaces.ts';
 import { openPool } from '../streams/postgres.ts';
 import { openPostgresLog } from '../streams/postgres-log.ts';
 import type { Subject } from '../streams/security/decide.ts';
@@ -32,11 +32,14 @@ export interface ServeOptions {
 /** Opens what the API of an existing namespace needs; throws NOT_FOUND where there is no such namespace. */
 export async function openApi(options: Pick<ServeOptions, 'engineUrl' | 'namespace' | 'logger'> & { secret?: Uint8Array }) {
   const { engineUrl, namespace, logger = { level: 'warn' }, secret = tokenSecret() } = options;
-  await findNamespace(engineUrl, namespace);
+  const pool = await openReadPool(engineUrl, namespace);
+  if (!(await namespaceExists(pool))) {
+    await pool.end();
+    throw new IflexError('NOT_FOUND', `There is no namespace "${namespace}". \`iflex namespaces\` lists those that there are.`);
+  }
   const access = await openPool(engineUrl, 'access', 1);
   await createTokenList(access).finally(() => access.end());
   const log = await openPostgresLog({ url: engineUrl, namespace });
-  const pool = await openReadPool(engineUrl, namespace);
   const subjectOf = async (token: string): Promise<Subject | null> => {
     const claim = verifyToken(token, secret, Date.now());
     return claim !== null && (await tokenCounts(pool, claim.tokenId)) ? claim : null;

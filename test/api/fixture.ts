@@ -59,7 +59,7 @@ function declared(siteId: string, pilotId: string, timeZone: string, points: Poi
 
 let deliveries = 0;
 
-function delivery(siteId: string, knownAtMs: number, series: Partial<PointReadings> & { pointId: string; startMs: number[] }): Fact {
+export function delivery(siteId: string, knownAtMs: number, series: Partial<PointReadings> & { pointId: string; startMs: number[] }): Fact {
   const columns: PointReadings = {
     unit: 'MILLIWATT_HOUR',
     deviceId: null,
