@@ -291,3 +291,24 @@ function windowsOf({ widthMs, series }: ResampledWindows): Emitted[] {
     });
   });
 }
+
+/** Readings of point p, one a minute. */
+export const minutely = (fromMs: number, toMs: number, value: (startMs: number) => number): Reading[] =>
+  Array.from({ length: (toMs - fromMs) / MINUTE_MS }, (_, i) => ({
+    startMs: fromMs + i * MINUTE_MS,
+    value: value(fromMs + i * MINUTE_MS),
+  }));
+
+/** Delivers minute by minute, each reading as it ends, with a tick after it. */
+export function live(
+  rig: SiteRig,
+  fromMs: number,
+  toMs: number,
+  value: (startMs: number) => number,
+  but: (startMs: number) => boolean = () => false,
+): void {
+  for (const reading of minutely(fromMs, toMs, value)) {
+    if (!but(reading.startMs)) rig.deliver('p', [reading], reading.startMs + MINUTE_MS);
+    rig.tick(reading.startMs + MINUTE_MS);
+  }
+}
