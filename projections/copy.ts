@@ -7,6 +7,7 @@ import type { BinaryRows } from './binary-rows.ts';
 /** Loads rows into a table within the client's transaction. */
 export async function copyRows(client: Client, table: string, columns: readonly string[], rows: BinaryRows): Promise<void> {
   if (rows.rowCount === 0) return;
+  const bytes = rows.finish();
   const stream = client.query(copyFrom(`COPY ${table} (${columns.join(', ')}) FROM STDIN (FORMAT binary)`));
-  await pipeline(Readable.from([rows.finish()]), stream);
+  await pipeline(Readable.from([bytes]), stream);
 }

@@ -3,11 +3,12 @@ import { forecastsProjection } from './forecasts.ts';
 import type { Projection } from './projection.ts';
 import { seriesProjection } from './series.ts';
 import { setAsideProjection } from './set-aside.ts';
-import { sitesProjection } from './sites.ts';
+import { pilotsProjection, sitesProjection } from './sites.ts';
 
 /** All projections; one more is its file, its SQL, and a line here. */
 export const PROJECTIONS: readonly Projection[] = [
   sitesProjection,
+  pilotsProjection,
   seriesProjection,
   forecastsProjection,
   setAsideProjection,

@@ -20,13 +20,17 @@ export interface Projection {
   name: string;
   /** Raised with every change of its rows: a new version is rebuilt. */
   version: number;
+  /** Statements that create the tables of a build: sql/NAME.vVERSION.sql, see migrations.ts. */
+  sql: string;
   topics: readonly string[];
+  /** Whether each topic has tables of its own, so that topics may be taken in side by side. */
+  topicsApart?: boolean;
   /** Tables (plain names) that get a view, in the order in which they are compared. */
   tables: readonly string[];
-  /** SQL that creates the tables of a build. */
-  create(table: Table): string;
-  /** Statements that need TimescaleDB (hypertables); run where the extension is there. */
-  createWithTimescale?(table: Table): string;
-  /** Writes a batch of events, in log order by partition, within the caller's transaction. */
-  apply(client: Client, table: Table, events: readonly ProjectedEvent[], refs: PointRefs): Promise<void>;
+  /**
+   * Writes a batch of events, in log order by partition, within the caller's transaction. Rows must depend on the order
+   * of events alone, never on how they fall into batches: a rebuild is compared with them. Events are decoded as they
+   * are iterated, so that a batch never stands decoded in memory as a whole.
+   */
+  apply(client: Client, table: Table, events: Iterable<ProjectedEvent>, refs: PointRefs): Promise<void>;
 }

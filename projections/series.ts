@@ -1,9 +1,10 @@
 /** Series at every resolution: a table of current rows, a history of superseded ones, and the latest value of a point. */
 import type { PointWindows, ResampledWindows } from '../schemas/types.ts';
-import type { Client } from '../streams/postgres.ts';
+import { type Client, violatesUniqueness } from '../streams/postgres.ts';
 import { BinaryRows } from './binary-rows.ts';
 import { copyRows } from './copy.ts';
-import type { PointRefs } from './point-refs.ts';
+import { readSql } from './migrations.ts';
+import type { RefOf } from './point-refs.ts';
 import type { ProjectedEvent, Projection, Table } from './projection.ts';
 
 export const SERIES_TABLES = { '5m': 'series_5m', '15m': 'series_15m', '60m': 'series_60m' } as const;
@@ -12,6 +13,8 @@ const TABLE_OF_TOPIC: Record<string, string> = {
   'resampled.15m': 'series_15m',
   'resampled.60m': 'series_60m',
 };
+/** Latest values are those of the finest series. */
+const LATEST_TOPIC = 'resampled.5m';
 
 export const SERIES_COLUMNS = [
   'point_ref',
@@ -30,13 +33,9 @@ export const SERIES_COLUMNS = [
   'revision',
   'reason',
 ] as const;
+const columns = SERIES_COLUMNS.join(', ');
 
-/** energy_mwh is in milliwatt-hours; null for temperatures and states. */
-const COLUMNS_SQL = `point_ref int NOT NULL, start_at timestamptz NOT NULL, known_at timestamptz NOT NULL, energy_mwh bigint,
-  mean float8 NOT NULL, min float8 NOT NULL, max float8 NOT NULL, last float8 NOT NULL, reading_count int NOT NULL,
-  covered_ms int NOT NULL, measured_ms int NOT NULL, quality smallint NOT NULL, flags smallint NOT NULL, revision int NOT NULL, reason smallint NOT NULL`;
-
-/** One window of one point, ready for a row. */
+/** One window of one point. */
 interface Row {
   pointRef: number;
   startMs: number;
@@ -50,62 +49,56 @@ const widths = Object.values(SERIES_TABLES);
 export const seriesProjection: Projection = {
   name: 'series',
   version: 1,
+  sql: readSql('series.v1.sql'),
   topics: Object.keys(TABLE_OF_TOPIC),
+  topicsApart: true,
   tables: [...widths, ...widths.map((name) => `${name}_history`), 'latest_value'],
-  create: (table) =>
-    [
-      ...widths.map(
-        (name) => `CREATE TABLE ${table(name)} (${COLUMNS_SQL}, PRIMARY KEY (point_ref, start_at));
-          CREATE TABLE ${table(`${name}_history`)} (${COLUMNS_SQL}, PRIMARY KEY (point_ref, start_at, revision));`,
-      ),
-      `CREATE TABLE ${table('latest_value')} (point_ref int PRIMARY KEY, start_at timestamptz NOT NULL, last float8 NOT NULL, mean float8 NOT NULL, quality smallint NOT NULL, known_at timestamptz NOT NULL);`,
-    ].join('\n'),
-  createWithTimescale: (table) =>
-    widths.map((name) => `SELECT create_hypertable('${table(name)}', 'start_at', chunk_time_interval => INTERVAL '30 days');`).join('\n'),
-  apply: applySeries,
+  async apply(client, table, events, refs) {
+    const batches = await refs.during((refOf) => sorted(events, refOf));
+    for (const [topic, batch] of batches) await writeWindows(client, table, TABLE_OF_TOPIC[topic], batch);
+  },
 };
 
-async function applySeries(client: Client, table: Table, events: readonly ProjectedEvent[], refs: PointRefs): Promise<void> {
-  const refOf = await refs.resolve(pairsOf(events));
-  const latest = new Map<number, Row>();
-  for (const [topic, name] of Object.entries(TABLE_OF_TOPIC)) {
-    const first = new BinaryRows();
-    const revised: Row[] = [];
-    for (const { record, value } of events) {
-      if (record.topic !== topic) continue;
-      const { siteId, series, knownAtMs } = value as ResampledWindows;
-      for (const point of series)
-        splitRows(refOf(siteId, point.pointId), point, knownAtMs, first, revised, topic === 'resampled.5m' ? latest : null);
-    }
-    await copyRows(client, table(name), SERIES_COLUMNS, first);
-    for (const batch of batchesWithoutRepeats(revised)) await replaceRows(client, table(name), batch);
+/** What a batch of events of one width means for its tables. */
+interface Batch {
+  first: BinaryRows;
+  revised: Row[];
+  latest: Map<number, Row>;
+  /** Points with a window that lost its cover: the latest value may have been that one. */
+  uncovered: Set<number>;
+}
+
+/** First emissions are laid out for the COPY as they come; revisions, which are few, are kept for the slower way. */
+function sorted(events: Iterable<ProjectedEvent>, refOf: RefOf): Map<string, Batch> {
+  const batches = new Map<string, Batch>();
+  for (const { record, value } of events) {
+    let batch = batches.get(record.topic);
+    if (!batch) batches.set(record.topic, (batch = { first: new BinaryRows(), revised: [], latest: new Map(), uncovered: new Set() }));
+    const { siteId, series, knownAtMs } = value as ResampledWindows;
+    for (const point of series) sortWindows(batch, refOf(siteId, point.pointId), knownAtMs, point, record.topic === LATEST_TOPIC);
   }
-  await writeLatest(client, table('latest_value'), [...latest.values()]);
+  return batches;
 }
 
-function* pairsOf(events: readonly ProjectedEvent[]): Generator<[string, string]> {
-  for (const { value } of events)
-    for (const point of (value as ResampledWindows).series) yield [(value as ResampledWindows).siteId, point.pointId];
-}
-
-/** First emissions go straight into the COPY; revisions are kept for the slower way. */
-function splitRows(
-  pointRef: number,
-  series: PointWindows,
-  knownAtMs: number,
-  first: BinaryRows,
-  revised: Row[],
-  latest: Map<number, Row> | null,
-): void {
+function sortWindows(batch: Batch, pointRef: number, knownAtMs: number, series: PointWindows, withLatest: boolean): void {
+  const { first, revised, latest, uncovered } = batch;
   let startMs = 0;
+  let newest = -1;
+  let newestMs = latest.get(pointRef)?.startMs ?? Number.NEGATIVE_INFINITY;
+  first.segment(pointRef, series.startMs[0] ?? 0);
   for (let i = 0; i < series.startMs.length; i++) {
     startMs += series.startMs[i];
     if (series.revision[i] > 0) revised.push({ pointRef, startMs, knownAtMs, series, i });
     else writeRow(first, pointRef, startMs, knownAtMs, series, i);
-    if (latest === null || series.coveredMs[i] === 0) continue;
-    const known = latest.get(pointRef);
-    if (known === undefined || known.startMs <= startMs) latest.set(pointRef, { pointRef, startMs, knownAtMs, series, i });
+    if (!withLatest) continue;
+    if (series.coveredMs[i] === 0) {
+      if (series.revision[i] > 0) uncovered.add(pointRef);
+    } else if (startMs >= newestMs) {
+      newest = i;
+      newestMs = startMs;
+    }
   }
+  if (newest >= 0) latest.set(pointRef, { pointRef, startMs: newestMs, knownAtMs, series, i: newest });
 }
 
 function writeRow(rows: BinaryRows, pointRef: number, startMs: number, knownAtMs: number, series: PointWindows, i: number): void {
@@ -114,7 +107,7 @@ function writeRow(rows: BinaryRows, pointRef: number, startMs: number, knownAtMs
   rows.timestamp(startMs);
   rows.timestamp(knownAtMs);
   if (series.hasEnergy) rows.int8(series.energyMilliWh[i]);
-  else rows.text(null);
+  else rows.null();
   rows.float8(series.mean[i]);
   rows.float8(series.min[i]);
   rows.float8(series.max[i]);
@@ -128,34 +121,79 @@ function writeRow(rows: BinaryRows, pointRef: number, startMs: number, knownAtMs
   rows.int2(series.reason[i]);
 }
 
+async function writeWindows(client: Client, table: Table, name: string, batch: Batch): Promise<void> {
+  await writeFirst(client, table, name, batch.first);
+  if (batch.revised.length > 0) {
+    await makeIncoming(client, table(name));
+    for (const rows of batchesWithoutRepeats(batch.revised)) {
+      const incoming = new BinaryRows();
+      for (const row of rows) writeRow(incoming, row.pointRef, row.startMs, row.knownAtMs, row.series, row.i);
+      await copyRows(client, 'incoming_rows', SERIES_COLUMNS, incoming);
+      await replaceRows(client, table, name);
+    }
+  }
+  await writeLatest(client, table('latest_value'), [...batch.latest.values()]);
+  if (batch.uncovered.size > 0) await lookUpLatest(client, table, [...batch.uncovered]);
+}
+
+/** A window that is emitted first twice (which no event should do) takes the way of revisions, as nothing may stop here. */
+async function writeFirst(client: Client, table: Table, name: string, rows: BinaryRows): Promise<void> {
+  if (rows.rowCount === 0) return;
+  await client.query('SAVEPOINT first_rows');
+  try {
+    await copyRows(client, table(name), SERIES_COLUMNS, rows);
+    return;
+  } catch (error) {
+    if (!violatesUniqueness(error)) throw error;
+  }
+  await client.query('ROLLBACK TO SAVEPOINT first_rows');
+  await makeIncoming(client, table(name));
+  await copyRows(client, 'incoming_rows', SERIES_COLUMNS, rows);
+  await client.query(
+    'CREATE TEMP TABLE repeated_rows ON COMMIT DROP AS SELECT *, row_number() OVER (PARTITION BY point_ref, start_at ORDER BY ordinal) AS turn FROM incoming_rows',
+  );
+  const { rows: turns } = await client.query('SELECT max(turn)::int AS turns FROM repeated_rows');
+  for (let turn = 1; turn <= turns[0].turns; turn++) {
+    await client.query('TRUNCATE incoming_rows');
+    await client.query(`INSERT INTO incoming_rows (${columns}) SELECT ${columns} FROM repeated_rows WHERE turn = $1`, [turn]);
+    await replaceRows(client, table, name);
+  }
+  await client.query('DROP TABLE repeated_rows');
+}
+
+/** An empty table of the session for rows that are to replace others. */
+async function makeIncoming(client: Client, like: string): Promise<void> {
+  await client.query(
+    `CREATE TEMP TABLE IF NOT EXISTS incoming_rows (LIKE ${like}, ordinal int GENERATED ALWAYS AS IDENTITY) ON COMMIT DELETE ROWS`,
+  );
+}
+
 /** A window revised twice in one batch goes through twice, in order, so that the history gets both. */
 function batchesWithoutRepeats(rows: Row[]): Row[][] {
   const batches: Row[][] = [];
-  const seen = new Map<string, number>();
+  const seen = new Map<number, Map<number, number>>();
   for (const row of rows) {
-    const name = `${row.pointRef} ${row.startMs}`;
-    const batch = seen.get(name) ?? 0;
-    seen.set(name, batch + 1);
-    (batches[batch] ??= []).push(row);
+    let ofPoint = seen.get(row.pointRef);
+    if (!ofPoint) seen.set(row.pointRef, (ofPoint = new Map()));
+    const turn = ofPoint.get(row.startMs) ?? 0;
+    ofPoint.set(row.startMs, turn + 1);
+    (batches[turn] ??= []).push(row);
   }
   return batches;
 }
 
-/** Moves the current rows into the history and puts the revisions in their place. */
-async function replaceRows(client: Client, table: string, rows: Row[]): Promise<void> {
-  const incoming = new BinaryRows();
-  for (const row of rows) writeRow(incoming, row.pointRef, row.startMs, row.knownAtMs, row.series, row.i);
-  const columns = SERIES_COLUMNS.join(', ');
-  await client.query(`CREATE TEMP TABLE IF NOT EXISTS incoming_rows (${COLUMNS_SQL}) ON COMMIT DELETE ROWS`);
-  await client.query('TRUNCATE incoming_rows');
-  await copyRows(client, 'incoming_rows', SERIES_COLUMNS, incoming);
+/** Moves the rows that the incoming ones replace into the history, and the incoming ones into their place. */
+async function replaceRows(client: Client, table: Table, name: string): Promise<void> {
   await client.query(
-    `INSERT INTO ${table.replace(/_b(\d+)$/, '_history_b$1')} (${columns}) SELECT ${SERIES_COLUMNS.map((column) => `t.${column}`).join(', ')} FROM ${table} t JOIN incoming_rows n USING (point_ref, start_at)`,
+    `WITH replaced AS (DELETE FROM ${table(name)} t USING incoming_rows n WHERE t.point_ref = n.point_ref AND t.start_at = n.start_at
+       RETURNING ${SERIES_COLUMNS.map((column) => `t.${column}`).join(', ')})
+     INSERT INTO ${table(`${name}_history`)} (${columns}) SELECT ${columns} FROM replaced ON CONFLICT DO NOTHING`,
   );
-  await client.query(`DELETE FROM ${table} t USING incoming_rows n WHERE t.point_ref = n.point_ref AND t.start_at = n.start_at`);
-  await client.query(`INSERT INTO ${table} (${columns}) SELECT ${columns} FROM incoming_rows`);
+  await client.query(`INSERT INTO ${table(name)} (${columns}) SELECT ${columns} FROM incoming_rows ORDER BY point_ref, start_at`);
+  await client.query('TRUNCATE incoming_rows');
 }
 
+/** The newest covered window counts, in its latest revision; a revision of an earlier one changes nothing. */
 async function writeLatest(client: Client, table: string, rows: Row[]): Promise<void> {
   if (rows.length === 0) return;
   await client.query(
@@ -169,5 +207,15 @@ async function writeLatest(client: Client, table: string, rows: Row[]): Promise<
       rows.map((r) => r.series.quality[r.i]),
       rows.map((r) => r.knownAtMs),
     ],
+  );
+}
+
+/** Where the latest window lost its cover, the one before it is the latest. */
+async function lookUpLatest(client: Client, table: Table, pointRefs: number[]): Promise<void> {
+  await client.query(`DELETE FROM ${table('latest_value')} WHERE point_ref = ANY ($1)`, [pointRefs]);
+  await client.query(
+    `INSERT INTO ${table('latest_value')} SELECT w.* FROM unnest($1::int[]) AS p (ref) CROSS JOIN LATERAL
+       (SELECT point_ref, start_at, last, mean, quality, known_at FROM ${table('series_5m')} WHERE point_ref = p.ref AND covered_ms > 0 ORDER BY start_at DESC LIMIT 1) w`,
+    [pointRefs],
   );
 }

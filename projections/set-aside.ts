@@ -2,6 +2,7 @@
 import type { DataNotice, Rejected } from '../schemas/types.ts';
 import { BinaryRows } from './binary-rows.ts';
 import { copyRows } from './copy.ts';
+import { readSql } from './migrations.ts';
 import type { Projection } from './projection.ts';
 
 const REJECTED = [
@@ -35,15 +36,9 @@ const NOTICE = [
 export const setAsideProjection: Projection = {
   name: 'set-aside',
   version: 1,
+  sql: readSql('set-aside.v1.sql'),
   topics: ['rejected', 'notices'],
   tables: ['rejected', 'notice'],
-  create: (table) => `
-      CREATE TABLE ${table('rejected')} (topic_partition int, topic_offset bigint, site_id text COLLATE "C", point_id text COLLATE "C", known_at timestamptz NOT NULL, start_at timestamptz, code text NOT NULL, reason text NOT NULL,
-        source text NOT NULL, reading_count int NOT NULL, bytes bytea NOT NULL, byte_length bigint NOT NULL, sha256 text NOT NULL, PRIMARY KEY (topic_partition, topic_offset));
-      CREATE INDEX ON ${table('rejected')} (site_id, known_at);
-      CREATE TABLE ${table('notice')} (topic_partition int, topic_offset bigint, site_id text COLLATE "C" NOT NULL, point_id text COLLATE "C" NOT NULL, known_at timestamptz NOT NULL, start_at timestamptz NOT NULL, kind text NOT NULL,
-        value float8, other_value float8, notice_count bigint NOT NULL, PRIMARY KEY (topic_partition, topic_offset));
-      CREATE INDEX ON ${table('notice')} (site_id, known_at);`,
   async apply(client, table, events) {
     const rejected = new BinaryRows();
     const notices = new BinaryRows();

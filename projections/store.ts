@@ -3,25 +3,40 @@ import type { Codec } from '../schemas/codec.ts';
 import { CodecError } from '../schemas/codec.ts';
 import { IflexError } from '../streams/errors.ts';
 import type { EventLog, LogRecord } from '../streams/event-log.ts';
-import { type Client, identifier, inTransaction, openPool, type Pool } from '../streams/postgres.ts';
+import { type Client, identifier, inTransaction, isAboutData, openPool, type Pool } from '../streams/postgres.ts';
 import { namespaceSchema, withSearchPath } from '../streams/postgres-log.ts';
 import { findTopic } from '../streams/topics.ts';
-import { POINT_REF_TABLE, PointRefs } from './point-refs.ts';
+import { createTables, migrate } from './migrations.ts';
+import { PointRefs } from './point-refs.ts';
 import type { ProjectedEvent, Projection, Table } from './projection.ts';
 
-const TABLES = `
-${POINT_REF_TABLE};
-CREATE TABLE IF NOT EXISTS projection_build (name text, build int, version int NOT NULL, current boolean NOT NULL, PRIMARY KEY (name, build));
-CREATE TABLE IF NOT EXISTS projection_position (name text, build int, topic text COLLATE "C", partition int, next_offset bigint NOT NULL, PRIMARY KEY (name, build, topic, partition)) WITH (fillfactor = 50);`;
-
 /** Bytes read of one topic partition for one batch of a projection. */
-const BATCH_BYTES = 512 * 1024;
+const BATCH_BYTES = 1024 * 1024;
 const BATCH_RECORDS = 5_000;
+/** Characters kept of the reason why an event was skipped. */
+const REASON_CHARACTERS = 500;
 
+/** A build that this process advances. After a switch it is the new current one. */
 export interface Build {
   projection: Projection;
   build: number;
+  /** Made beside the current one by a rebuild: never switched away from. */
+  beside: boolean;
+  /** Next offset, by "topic/partition", as committed by this process or found when it was opened. */
   positions: Map<string, number>;
+}
+
+export interface AdvanceOptions {
+  topics?: readonly string[];
+  /** Reads no further than these positions (by "topic/partition"; a place that is missing is not read). */
+  until?: ReadonlyMap<string, number>;
+}
+
+interface Move {
+  topic: string;
+  partition: number;
+  from: number;
+  to: number;
 }
 
 export class ProjectionStore {
@@ -37,23 +52,39 @@ export class ProjectionStore {
 
   /** Opens the current build of a projection; makes the first one where there is none. A build of another version is refused. */
   async openBuild(projection: Projection): Promise<Build> {
-    const { rows } = await this.pool.query('SELECT build, version FROM projection_build WHERE name = $1 AND current', [projection.name]);
-    const current = rows[0] as { build: number; version: number } | undefined;
-    if (!current) {
-      const build = await this.createBuild(projection);
-      await inTransaction(this.pool, (client) => this.makeCurrent(client, projection, build));
-      return { projection, build, positions: new Map() };
-    }
-    if (current.version !== projection.version)
-      throw new IflexError(
-        'CONFIG_INVALID',
-        `The projection ${projection.name} has version ${current.version} in the database and ${projection.version} in the code. Run \`iflex rebuild ${projection.name}\`.`,
-      );
-    return { projection, build: current.build, positions: await this.positions(projection.name, current.build) };
+    const build: Build = { projection, build: 0, beside: false, positions: new Map() };
+    if (await this.findCurrent(build)) return build;
+    build.build = await inTransaction(this.pool, async (client) => {
+      const made = await this.createTables(client, projection);
+      await this.makeCurrent(client, projection, made);
+      return made;
+    });
+    return build;
   }
 
-  private async positions(name: string, build: number): Promise<Map<string, number>> {
-    const { rows } = await this.pool.query('SELECT topic, partition, next_offset FROM projection_position WHERE name = $1 AND build = $2', [
+  /** Points a build to what is current now; false where nothing is. */
+  private async findCurrent(build: Build): Promise<boolean> {
+    const { name, version } = build.projection;
+    const current = await this.currentBuild(name);
+    if (!current) return false;
+    if (current.version !== version)
+      throw new IflexError(
+        'CONFIG_INVALID',
+        `The projection ${name} has version ${current.version} in the database and ${version} in the code. Run \`iflex rebuild ${name}\`.`,
+      );
+    build.build = current.build;
+    build.positions = await this.positions(name, current.build);
+    return true;
+  }
+
+  async currentBuild(name: string): Promise<{ build: number; version: number } | undefined> {
+    const { rows } = await this.pool.query('SELECT build, version FROM projection_build WHERE name = $1 AND current', [name]);
+    return rows[0];
+  }
+
+  /** Next offsets of a build, by "topic/partition". */
+  async positions(name: string, build: number, client: Client | Pool = this.pool): Promise<Map<string, number>> {
+    const { rows } = await client.query('SELECT topic, partition, next_offset FROM projection_position WHERE name = $1 AND build = $2', [
       name,
       build,
     ]);
@@ -62,86 +93,117 @@ export class ProjectionStore {
     );
   }
 
-  /** Creates the empty tables of a further build. */
-  async createBuild(projection: Projection): Promise<number> {
-    return inTransaction(this.pool, async (client) => {
-      const { rows } = await client.query('SELECT coalesce(max(build), 0) + 1 AS build FROM projection_build WHERE name = $1', [
-        projection.name,
-      ]);
-      const build = rows[0].build as number;
-      await client.query(projection.create(tableOf(build)));
-      if (projection.createWithTimescale && (await hasTimescale(client)))
-        await client.query(projection.createWithTimescale(tableOf(build)));
-      await client.query('INSERT INTO projection_build VALUES ($1, $2, $3, false)', [projection.name, build, projection.version]);
-      return build;
-    });
+  /** Makes the empty tables of a further build, which nobody sees yet. */
+  async createBuildBeside(projection: Projection): Promise<Build> {
+    const build = await inTransaction(this.pool, (client) => this.createTables(client, projection));
+    return { projection, build, beside: true, positions: new Map() };
+  }
+
+  private async createTables(client: Client, projection: Projection): Promise<number> {
+    const { name, version } = projection;
+    const { rows } = await client.query('SELECT coalesce(max(build), 0) + 1 AS build FROM projection_build WHERE name = $1', [name]);
+    const build = rows[0].build as number;
+    await createTables(client, projection.sql, tableOf(build));
+    await client.query('INSERT INTO projection_build VALUES ($1, $2, $3, false, $4)', [name, build, version, projection.tables]);
+    return build;
   }
 
   /** Points the views to a build, within the caller's transaction. */
-  async makeCurrent(client: Client, projection: Projection, build: number): Promise<void> {
-    await client.query('UPDATE projection_build SET current = (build = $2) WHERE name = $1', [projection.name, build]);
-    for (const name of projection.tables) {
-      await client.query(`DROP VIEW IF EXISTS ${name}`);
-      await client.query(`CREATE VIEW ${name} AS SELECT * FROM ${tableOf(build)(name)}`);
-    }
+  async makeCurrent(client: Client, { name, tables }: Projection, build: number): Promise<void> {
+    const { rows } = await client.query('UPDATE projection_build SET current = false WHERE name = $1 AND current RETURNING tables', [name]);
+    await client.query('UPDATE projection_build SET current = true WHERE name = $1 AND build = $2', [name, build]);
+    for (const gone of (rows[0]?.tables ?? []) as string[]) await client.query(`DROP VIEW IF EXISTS ${identifier(gone)}`);
+    for (const view of tables) await client.query(`CREATE VIEW ${identifier(view)} AS SELECT * FROM ${tableOf(build)(view)}`);
   }
 
-  async dropBuild(projection: Projection, build: number): Promise<void> {
+  /** Drops the builds of a projection that are not current: the one switched away from, what an interrupted rebuild left. */
+  async dropOthers(name: string): Promise<void> {
     await inTransaction(this.pool, async (client) => {
-      for (const name of projection.tables) await client.query(`DROP TABLE IF EXISTS ${tableOf(build)(name)}`);
-      await client.query('DELETE FROM projection_position WHERE name = $1 AND build = $2', [projection.name, build]);
-      await client.query('DELETE FROM projection_build WHERE name = $1 AND build = $2', [projection.name, build]);
+      const { rows } = await client.query('DELETE FROM projection_build WHERE name = $1 AND NOT current RETURNING build, tables', [name]);
+      for (const { build, tables } of rows as { build: number; tables: string[] }[]) {
+        for (const table of tables) await client.query(`DROP TABLE IF EXISTS ${tableOf(build)(table)}`);
+        await client.query('DELETE FROM projection_position WHERE name = $1 AND build = $2', [name, build]);
+        await client.query('DELETE FROM projection_skipped WHERE name = $1 AND build = $2', [name, build]);
+      }
     });
   }
 
-  /** Takes one batch of events into a build: rows and positions in one transaction. Returns the number of events read. */
-  async advance(log: EventLog, build: Build): Promise<number> {
-    const { projection, positions } = build;
-    const places = projection.topics.flatMap((topic) =>
-      Array.from({ length: findTopic(topic)!.partitions }, (_, partition) => ({ topic, partition })),
-    );
-    const requests = places.map((at) => ({ at, offset: positions.get(`${at.topic}/${at.partition}`) ?? 0 }));
-    const results = await log.readMany(requests, { maxRecords: BATCH_RECORDS, maxBytes: BATCH_BYTES });
-    const records = results.flatMap((result) => result.records);
-    const moved = requests
-      .map(({ at, offset }, i) => ({ ...at, offset, next: results[i].nextOffset }))
-      .filter(({ offset, next }) => next > offset);
-    if (moved.length === 0) return 0;
-    const table = tableOf(build.build);
-    await inTransaction(this.pool, async (client) => {
+  /**
+   * Takes one batch of events into a build: rows and positions in one transaction. Returns the number of places whose
+   * position moved. Where a rebuild has made another build current meanwhile, the build turns to that one. Throws
+   * PIPELINE_ALREADY_RUNNING where another process advances the build; nothing is written then.
+   */
+  async advance(log: EventLog, build: Build, options: AdvanceOptions = {}): Promise<number> {
+    const { moves, records } = await this.nextBatch(log, build, options);
+    if (moves.length === 0) return 0;
+    const done = await inTransaction(this.pool, async (client) => {
       await client.query('SET LOCAL synchronous_commit = on');
-      if (records.length > 0) await projection.apply(client, table, this.decoded(records), this.refs);
-      const moves = await client.query(
-        `INSERT INTO projection_position AS p SELECT $1, $2, * FROM unnest($3::text[], $4::int[], $5::bigint[]) AS g (topic, part, next)
-         ON CONFLICT (name, build, topic, partition) DO UPDATE SET next_offset = excluded.next_offset
-         WHERE p.next_offset = (SELECT was FROM unnest($3::text[], $4::int[], $6::bigint[]) AS o (topic, part, was) WHERE o.topic = p.topic AND o.part = p.partition)`,
-        [
-          projection.name,
-          build.build,
-          moved.map((m) => m.topic),
-          moved.map((m) => m.partition),
-          moved.map((m) => m.next),
-          moved.map((m) => m.offset),
-        ],
-      );
-      if (moves.rowCount !== moved.length)
-        throw new IflexError('PIPELINE_ALREADY_RUNNING', `Another process advances the projection ${projection.name}.`);
+      if (!(await stillThere(client, build))) return false;
+      await movePositions(client, build, moves);
+      await this.applyAll(client, build, records);
+      return true;
     });
-    for (const { topic, partition, next } of moved) positions.set(`${topic}/${partition}`, next);
-    return records.length;
+    if (done) for (const { topic, partition, to } of moves) build.positions.set(`${topic}/${partition}`, to);
+    else if (!(await this.findCurrent(build)))
+      throw new IflexError('CONFIG_INVALID', `The projection ${build.projection.name} has been dropped from the database.`);
+    return moves.length;
+  }
+
+  private async nextBatch(
+    log: EventLog,
+    { projection, positions }: Build,
+    { topics = projection.topics, until }: AdvanceOptions,
+  ): Promise<{ moves: Move[]; records: LogRecord[] }> {
+    const places = topics
+      .flatMap((topic) => Array.from({ length: findTopic(topic)!.partitions }, (_, partition) => ({ topic, partition })))
+      .map((at) => ({ at, offset: positions.get(`${at.topic}/${at.partition}`) ?? 0 }))
+      .filter(({ at, offset }) => until === undefined || (until.get(`${at.topic}/${at.partition}`) ?? 0) > offset);
+    if (places.length === 0) return { moves: [], records: [] };
+    const results = await log.readMany(places, { maxRecords: BATCH_RECORDS, maxBytes: BATCH_BYTES });
+    const records: LogRecord[] = [];
+    const moves = places.map(({ at, offset }, i) => {
+      const end = until?.get(`${at.topic}/${at.partition}`) ?? Number.POSITIVE_INFINITY;
+      for (const record of results[i].records) if (record.offset < end) records.push(record);
+      return { ...at, from: offset, to: Math.min(end, results[i].nextOffset) };
+    });
+    return { moves: moves.filter(({ from, to }) => to > from), records };
+  }
+
+  /** An event whose rows the database refuses is skipped and noted, as one odd event must not stop the others. */
+  private async applyAll(client: Client, build: Build, records: LogRecord[]): Promise<void> {
+    if (records.length === 0) return;
+    await client.query('SAVEPOINT batch');
+    try {
+      await build.projection.apply(client, tableOf(build.build), this.decoded(records), this.refs);
+      await client.query('RELEASE SAVEPOINT batch');
+      return;
+    } catch (error) {
+      if (!isAboutData(error) && !(error instanceof RangeError)) throw error;
+      await client.query('ROLLBACK TO SAVEPOINT batch');
+      if (records.length === 1) return noteSkipped(client, build, records[0], (error as Error).message);
+    }
+    const middle = records.length >> 1;
+    await this.applyAll(client, build, records.slice(0, middle));
+    await this.applyAll(client, build, records.slice(middle));
   }
 
   /** Facts on readings topics may be undecodable: the task rejects them, a projection passes them by. */
-  private decoded(records: LogRecord[]): ProjectedEvent[] {
-    const events: ProjectedEvent[] = [];
-    for (const record of records) {
-      try {
-        events.push({ record, value: this.codec.decodeAs(findTopic(record.topic)!.schema, record.value) });
-      } catch (error) {
-        if (!(error instanceof CodecError)) throw error;
-      }
-    }
-    return events;
+  private decoded(records: LogRecord[]): Iterable<ProjectedEvent> {
+    const { codec } = this;
+    return {
+      *[Symbol.iterator]() {
+        for (const record of records) {
+          let value: unknown;
+          try {
+            value = codec.decodeAs(findTopic(record.topic)!.schema, record.value);
+          } catch (error) {
+            if (!(error instanceof CodecError)) throw error;
+            continue;
+          }
+          yield { record, value };
+        }
+      },
+    };
   }
 
   async close(): Promise<void> {
@@ -149,21 +211,51 @@ export class ProjectionStore {
   }
 }
 
+/** Keeps the build from being switched until commit; false where that has happened. */
+async function stillThere(client: Client, { projection, build, beside }: Build): Promise<boolean> {
+  const { rows } = await client.query('SELECT current FROM projection_build WHERE name = $1 AND build = $2 FOR SHARE', [
+    projection.name,
+    build,
+  ]);
+  return rows.length > 0 && (rows[0].current as boolean) !== beside;
+}
+
+async function movePositions(client: Client, { projection, build }: Build, moves: readonly Move[]): Promise<void> {
+  const { rowCount } = await client.query(
+    `INSERT INTO projection_position AS p SELECT $1, $2, topic, part, next FROM unnest($3::text[], $4::int[], $5::bigint[], $6::bigint[]) AS g (topic, part, next, was) ORDER BY topic, part
+     ON CONFLICT (name, build, topic, partition) DO UPDATE SET next_offset = excluded.next_offset
+     WHERE p.next_offset = (SELECT was FROM unnest($3::text[], $4::int[], $6::bigint[]) AS o (topic, part, was) WHERE o.topic = p.topic AND o.part = p.partition)`,
+    [
+      projection.name,
+      build,
+      moves.map((move) => move.topic),
+      moves.map((move) => move.partition),
+      moves.map((move) => move.to),
+      moves.map((move) => move.from),
+    ],
+  );
+  if (rowCount !== moves.length)
+    throw new IflexError('PIPELINE_ALREADY_RUNNING', `Another process advances the projection ${projection.name}.`);
+}
+
+async function noteSkipped(client: Client, { projection, build }: Build, record: LogRecord, reason: string): Promise<void> {
+  await client.query('INSERT INTO projection_skipped VALUES ($1, $2, $3, $4, $5, $6)', [
+    projection.name,
+    build,
+    record.topic,
+    record.partition,
+    record.offset,
+    reason.replaceAll('\0', '').slice(0, REASON_CHARACTERS),
+  ]);
+}
+
 export function tableOf(build: number): Table {
   return (name) => identifier(`${name}_b${build}`);
 }
 
-async function hasTimescale(client: Client): Promise<boolean> {
-  const { rows } = await client.query("SELECT FROM pg_extension WHERE extname = 'timescaledb'");
-  return rows.length > 0;
-}
-
 /** Opens the projections of a namespace whose log exists. */
 export async function openProjections(url: string, namespace: string, codec: Codec): Promise<ProjectionStore> {
-  const pool = await openPool(withSearchPath(url, namespaceSchema(namespace)), `projections ${namespace}`);
-  await inTransaction(pool, async (client) => {
-    await client.query("SELECT pg_advisory_xact_lock(hashtext('iflex create projections'))");
-    await client.query(TABLES);
-  });
+  const pool = await openPool(withSearchPath(url, namespaceSchema(namespace)), `projections ${namespace}`, 12);
+  await inTransaction(pool, migrate);
   return new ProjectionStore(pool, codec);
 }

@@ -1,0 +1,50 @@
+/** Windows emitted so far of days that are to be reloaded, with a digest of their values. */
+import type { DayReloaded } from '../schemas/types.ts';
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../streams/limits.ts';
+import type { WantedDay } from './raw-days.ts';
+import { SERIES_TABLES } from './series.ts';
+import type { ProjectionStore } from './store.ts';
+
+const WIDTHS = [
+  { widthMs: 5 * MINUTE_MS, table: SERIES_TABLES['5m'] },
+  { widthMs: 15 * MINUTE_MS, table: SERIES_TABLES['15m'] },
+  { widthMs: HOUR_MS, table: SERIES_TABLES['60m'] },
+];
+
+interface WindowRow {
+  place: number;
+  start_ms: number;
+  digest: string;
+  revision: number;
+}
+
+/** Of each wanted day of one site: what each width has now. */
+export async function previousWindows(
+  store: ProjectionStore,
+  siteId: string,
+  wanted: readonly WantedDay[],
+): Promise<Map<WantedDay, DayReloaded['previous']>> {
+  const found = new Map(wanted.map((day) => [day, [] as DayReloaded['previous']]));
+  for (const { widthMs, table } of WIDTHS) {
+    const { rows } = await store.pool.query(
+      `SELECT d.place::int AS place, (extract(epoch FROM w.start_at) * 1000)::bigint AS start_ms, w.revision,
+         concat_ws(' ', coalesce(w.energy_mwh, 0), w.mean, w.min, w.max, w.last, w.reading_count, w.covered_ms, w.measured_ms, w.quality) AS digest
+       FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS d (point_id, day_ms, place)
+       JOIN point_ref r ON r.site_id = $1 AND r.point_id = d.point_id
+       JOIN ${table} w ON w.point_ref = r.point_ref AND w.start_at >= to_timestamp(d.day_ms / 1000.0) AND w.start_at < to_timestamp((d.day_ms + $4) / 1000.0)
+       ORDER BY d.place, w.start_at`,
+      [siteId, wanted.map((day) => day.pointId), wanted.map((day) => day.dayStartMs), DAY_MS],
+    );
+    const places: WindowRow[][] = wanted.map(() => []);
+    for (const row of rows as WindowRow[]) places[row.place - 1].push(row);
+    places.forEach((windows, i) => {
+      found.get(wanted[i])!.push({
+        widthMs,
+        startMs: windows.map((row, at) => (at === 0 ? row.start_ms : row.start_ms - windows[at - 1].start_ms)),
+        revision: windows.map((row) => row.revision),
+        digest: windows.map((row) => row.digest),
+      });
+    });
+  }
+  return found;
+}

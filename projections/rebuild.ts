@@ -1,0 +1,205 @@
+/**
+ * A rebuild makes a projection's tables anew from the log, beside the current ones, compares the rows of both at the
+ * same positions, and switches in one transaction. A running pipeline goes on meanwhile; while the rows are compared its
+ * projection waits, and after the switch it goes on with the new tables.
+ */
+import { IflexError } from '../streams/errors.ts';
+import type { EventLog } from '../streams/event-log.ts';
+import { type Client, inTransaction } from '../streams/postgres.ts';
+import { findTopic } from '../streams/topics.ts';
+import { unitsOf } from './project.ts';
+import type { Projection } from './projection.ts';
+import { type Build, type ProjectionStore, tableOf } from './store.ts';
+
+/** Rows shown of each side of a difference. */
+const EXAMPLES = 3;
+
+/** How the rows of one table differ; of columns that only one side has, the names. */
+export interface TableDifference {
+  table: string;
+  /** Rows that only the new (the old) build has, compared on the columns that both have. */
+  onlyNew: number;
+  onlyOld: number;
+  columnsAdded: string[];
+  columnsRemoved: string[];
+  /** A few of these rows as JSON. */
+  examples: { side: 'new' | 'old'; row: string }[];
+}
+
+export interface RebuildReport {
+  projection: string;
+  /** Rows by table of the new build. */
+  rows: Record<string, number>;
+  differences: TableDifference[];
+  /** Events whose rows the database refused. */
+  skipped: number;
+  switched: boolean;
+}
+
+export interface RebuildOptions {
+  log: EventLog;
+  store: ProjectionStore;
+  projection: Projection;
+  /** Switches even where rows differ, which they should after a change of version. */
+  acceptDifferences: boolean;
+  onProgress?: (events: { read: number; of: number }) => void;
+}
+
+/** Rebuilds a projection. Where rows differ and that is not accepted, the current build stays and the new one is dropped. */
+export async function rebuild(options: RebuildOptions): Promise<RebuildReport> {
+  const { store, projection } = options;
+  const session = await store.pool.connect();
+  const lock = "hashtextextended('iflex rebuild ' || current_schema() || ' ' || $1, 0)";
+  try {
+    const { rows } = await session.query(`SELECT pg_try_advisory_lock(${lock}) AS taken`, [projection.name]);
+    if (!rows[0].taken) throw new IflexError('PIPELINE_ALREADY_RUNNING', `Another process rebuilds the projection ${projection.name}.`);
+    await store.dropOthers(projection.name);
+    const build = await store.createBuildBeside(projection);
+    await readUpToCurrent(options, build);
+    const report = await compareAndSwitch(options, build);
+    await store.dropOthers(projection.name);
+    return report;
+  } finally {
+    await session.query(`SELECT pg_advisory_unlock(${lock})`, [projection.name]).catch(() => {});
+    session.release();
+  }
+}
+
+/** Goes as far as the current build has come, however far that comes meanwhile. */
+async function readUpToCurrent(options: RebuildOptions, build: Build): Promise<void> {
+  const { log, store, projection, onProgress } = options;
+  for (;;) {
+    const until = await positionsToReach(options);
+    const of = sum(until.values());
+    let moved = 0;
+    const advanceAll = async (topics: readonly string[]) => {
+      for (;;) {
+        const places = await store.advance(log, build, { topics, until });
+        if (places === 0) return;
+        moved += places;
+        onProgress?.({ read: sum(build.positions.values()), of });
+      }
+    };
+    await Promise.all(unitsOf(build).map(advanceAll));
+    if (moved === 0) return;
+    if ((await store.currentBuild(projection.name)) === undefined) return;
+  }
+}
+
+/** Those of the current build, or, where there is none, the ends of the topics. */
+async function positionsToReach({ log, store, projection }: RebuildOptions): Promise<Map<string, number>> {
+  const current = await store.currentBuild(projection.name);
+  if (current) return store.positions(projection.name, current.build);
+  const ends = new Map<string, number>();
+  for (const topic of projection.topics) {
+    const offsets = await log.endOffsets(topic);
+    for (let partition = 0; partition < findTopic(topic)!.partitions; partition++) ends.set(`${topic}/${partition}`, offsets[partition]);
+  }
+  return ends;
+}
+
+async function compareAndSwitch(options: RebuildOptions, build: Build): Promise<RebuildReport> {
+  const { log, store, projection, acceptDifferences } = options;
+  return inTransaction(store.pool, async (client) => {
+    const { rows: current } = await client.query('SELECT build FROM projection_build WHERE name = $1 AND current FOR UPDATE', [
+      projection.name,
+    ]);
+    const report: RebuildReport = { projection: projection.name, rows: {}, differences: [], skipped: 0, switched: false };
+    if (current.length > 0) {
+      const until = await store.positions(projection.name, current[0].build, client);
+      while ((await store.advance(log, build, { until })) > 0);
+      report.differences = await compare(client, projection, current[0].build, build.build);
+    }
+    for (const table of projection.tables) {
+      const { rows } = await client.query(`SELECT count(*) AS n FROM ${tableOf(build.build)(table)}`);
+      report.rows[table] = rows[0].n;
+    }
+    const { rows } = await client.query('SELECT count(*) AS n FROM projection_skipped WHERE name = $1 AND build = $2', [
+      projection.name,
+      build.build,
+    ]);
+    report.skipped = rows[0].n;
+    report.switched = report.differences.length === 0 || acceptDifferences;
+    if (report.switched) await store.makeCurrent(client, projection, build.build);
+    return report;
+  });
+}
+
+/** Tables whose rows differ. Checksums of all rows come first; only where they differ are rows compared one by one. */
+async function compare(client: Client, projection: Projection, oldBuild: number, newBuild: number): Promise<TableDifference[]> {
+  const { rows } = await client.query('SELECT tables FROM projection_build WHERE name = $1 AND build = $2', [projection.name, oldBuild]);
+  const oldTables = rows[0].tables as string[];
+  const differences: TableDifference[] = [];
+  for (const table of new Set([...projection.tables, ...oldTables])) {
+    const inNew = projection.tables.includes(table) ? tableOf(newBuild)(table) : null;
+    const inOld = oldTables.includes(table) ? tableOf(oldBuild)(table) : null;
+    const difference = await compareTable(client, table, inNew, inOld);
+    if (difference) differences.push(difference);
+  }
+  return differences;
+}
+
+async function compareTable(client: Client, table: string, inNew: string | null, inOld: string | null): Promise<TableDifference | null> {
+  const newColumns = await columnsOf(client, inNew);
+  const oldColumns = await columnsOf(client, inOld);
+  const common = newColumns.filter((column) => oldColumns.includes(column));
+  const difference: TableDifference = {
+    table,
+    onlyNew: 0,
+    onlyOld: 0,
+    columnsAdded: newColumns.filter((column) => !common.includes(column)),
+    columnsRemoved: oldColumns.filter((column) => !common.includes(column)),
+    examples: [],
+  };
+  const sameColumns = difference.columnsAdded.length + difference.columnsRemoved.length === 0;
+  if (common.length === 0) {
+    for (const side of ['new', 'old'] as const) await countOnly(client, difference, side, side === 'new' ? inNew : inOld, '*', null);
+    return difference;
+  }
+  const list = common.join(', ');
+  if ((await checksum(client, inNew!, list)) !== (await checksum(client, inOld!, list))) {
+    await countOnly(client, difference, 'new', inNew, list, inOld);
+    await countOnly(client, difference, 'old', inOld, list, inNew);
+  }
+  return sameColumns && difference.onlyNew + difference.onlyOld === 0 ? null : difference;
+}
+
+async function columnsOf(client: Client, table: string | null): Promise<string[]> {
+  if (table === null) return [];
+  const { rows } = await client.query(
+    'SELECT quote_ident(attname) AS name FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum',
+    [table],
+  );
+  return rows.map((row: { name: string }) => row.name);
+}
+
+/** Number of rows and sum of their hashes: does not depend on their order. */
+async function checksum(client: Client, table: string, columns: string): Promise<string> {
+  const { rows } = await client.query(
+    `SELECT count(*)::text || ' ' || coalesce(sum(hash_record_extended(ROW(${columns}), 0)), 0)::text AS sum FROM ${table}`,
+  );
+  return rows[0].sum;
+}
+
+async function countOnly(
+  client: Client,
+  difference: TableDifference,
+  side: 'new' | 'old',
+  here: string | null,
+  columns: string,
+  there: string | null,
+): Promise<void> {
+  if (here === null) return;
+  const only = `SELECT ${columns} FROM ${here}${there === null ? '' : ` EXCEPT ALL SELECT ${columns} FROM ${there}`}`;
+  const { rows } = await client.query(
+    `WITH o AS MATERIALIZED (${only}) SELECT (SELECT count(*) FROM o) AS n, ARRAY(SELECT row_to_json(e)::text FROM (SELECT * FROM o LIMIT ${EXAMPLES}) e) AS examples`,
+  );
+  difference[side === 'new' ? 'onlyNew' : 'onlyOld'] = rows[0].n;
+  for (const row of rows[0].examples as string[]) difference.examples.push({ side, row });
+}
+
+function sum(numbers: Iterable<number>): number {
+  let total = 0;
+  for (const number of numbers) total += number;
+  return total;
+}

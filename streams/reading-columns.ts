@@ -1,0 +1,37 @@
+/** What columns of readings must be like to be used: one rule for the hot path and for reloads of old days. */
+import type { PointKind, PointReadings } from '../schemas/types.ts';
+
+/** What a float can hold without losing milliwatt-hours. */
+const VALUE_LIMIT = 2 ** 52;
+const EARLIEST_MS = 0;
+const WORST_QUALITY = 3;
+
+const UNIT_OF_KIND: Record<string, string> = {
+  MEAN_POWER: 'WATT',
+  INSTANT_POWER: 'WATT',
+  INTERVAL_ENERGY: 'MILLIWATT_HOUR',
+  REGISTER: 'MILLIWATT_HOUR',
+  TEMPERATURE: 'DEGREE_CELSIUS',
+  STATE: 'CODE',
+};
+
+/** Why a series cannot be used as a whole, or undefined. */
+export function seriesProblem(kind: PointKind, series: PointReadings): ['UNIT_MISMATCH' | 'EVENT_INVALID', string] | undefined {
+  if (series.unit !== UNIT_OF_KIND[kind])
+    return ['UNIT_MISMATCH', `A point of kind ${kind} takes ${UNIT_OF_KIND[kind]}, not ${series.unit}.`];
+  const isEnergy = series.unit === 'MILLIWATT_HOUR';
+  const count = series.startMs.length;
+  const values = isEnergy ? series.energyMilliWh.length : series.value.length;
+  const others = isEnergy ? series.value.length : series.energyMilliWh.length;
+  const qualities = series.quality.length;
+  if (values !== count || others !== 0 || (qualities !== count && qualities !== 1))
+    return ['EVENT_INVALID', `The columns do not fit: ${count} starts, ${values} values, ${qualities} qualities.`];
+  for (let i = 0; i < qualities; i++)
+    if (series.quality[i] > WORST_QUALITY) return ['EVENT_INVALID', `There is no quality ${series.quality[i]}.`];
+  return undefined;
+}
+
+/** Whether a time and value can be represented all the way. */
+export function isRepresentable(startMs: number, value: number): boolean {
+  return startMs >= EARLIEST_MS && value <= VALUE_LIMIT && value >= -VALUE_LIMIT;
+}
