@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { IflexError } from '../../streams/errors.ts';
 import { registerInstance } from './instance.ts';
 import { registerNamespaces } from './namespaces.ts';
+import { registerRebuild } from './rebuild.ts';
 import { registerReplay } from './replay.ts';
 import { registerSchemas } from './schemas.ts';
 import { registerServe } from './serve.ts';
@@ -17,6 +18,7 @@ const program = new Command('iflex')
 for (const register of [
   registerInstance,
   registerNamespaces,
+  registerRebuild,
   registerReplay,
   registerSchemas,
   registerServe,
