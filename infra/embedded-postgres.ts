@@ -29,6 +29,8 @@ export interface EmbeddedPostgres {
   /** Whether the server was running already. */
   adopted: boolean;
   serverPid: number;
+  /** Resolves when the server ends, or throws all sessions out as one of its processes crashed; also after `stop`. */
+  ended: Promise<void>;
   /** Stops the server, unless other sessions are connected: close your own first. */
   stop(): Promise<void>;
 }
@@ -73,17 +75,24 @@ export function defaultStateFolder(clone: string): string {
   return join('/var/lib/iflex', createHash('sha256').update(resolve(clone)).digest('hex').slice(0, 12));
 }
 
+export interface StartOptions {
+  stateFolder: string;
+  log?: Log;
+  /** Where a server that is started listens; default: a free port. One that runs already keeps its own. */
+  port?: number;
+}
+
 /**
  * Starts the server of the state folder, or adopts the one that runs there. Any number of processes may call this at
  * the same time. The returned handle keeps one idle session open: it tells other processes that the server is in use.
  */
-export async function startEmbeddedPostgres(options: { stateFolder: string; log?: Log }): Promise<EmbeddedPostgres> {
+export async function startEmbeddedPostgres(options: StartOptions): Promise<EmbeddedPostgres> {
   const log = options.log ?? (() => {});
   const state = prepareStateFolder(resolve(options.stateFolder));
   return withLock(join(state, 'start.lock'), LOCK_WITHIN_MS, async () => {
     const place = await preparePlace(state, log);
     const found = await adopt(place);
-    const running = found ?? (await startServer(place));
+    const running = found ?? (await startServer(place, options.port));
     try {
       await createDatabase(running.client);
     } catch (error) {
@@ -104,6 +113,7 @@ function handle(place: Place, running: Running, adopted: boolean): EmbeddedPostg
     dataFolder: place.data,
     adopted,
     serverPid: running.pid,
+    ended: new Promise((resolve) => running.client.once('end', () => resolve())),
     stop: () => withLock(join(place.state, 'start.lock'), LOCK_WITHIN_MS, () => stopServer(place, running)),
   };
 }
@@ -229,7 +239,7 @@ function freePort(): Promise<number> {
 }
 
 /** Starts the server; after a crash, as soon as the processes which the crashed one left behind have ended. */
-async function startServer(place: Place): Promise<Running> {
+async function startServer(place: Place, port?: number): Promise<Running> {
   if (existsSync(logPath(place)) && statSync(logPath(place)).size > LOG_LIMIT_BYTES) {
     renameSync(logPath(place), `${logPath(place)}.1`);
   }
@@ -239,7 +249,7 @@ async function startServer(place: Place): Promise<Running> {
   const deadline = performance.now() + ORPHANS_END_WITHIN_MS;
   let portsTaken = 0;
   for (let pauseMs = 100; ; pauseMs = Math.min(pauseMs * 1.5, 2000)) {
-    const outcome = await launch(place, compression);
+    const outcome = await launch(place, compression, port ?? (await freePort()));
     if (typeof outcome !== 'string') return outcome;
     if (/could not bind|could not create any TCP\/IP sockets/.test(outcome) && portsTaken++ < 5) continue;
     const leftOver = /pre-existing shared memory block|lock file "postmaster\.pid" already exists/.test(outcome);
@@ -252,8 +262,8 @@ async function startServer(place: Place): Promise<Running> {
 }
 
 /** One attempt: the server, or what it wrote to its log before it ended. */
-async function launch(place: Place, compression: string): Promise<Running | string> {
-  const settings = Object.entries({ ...SETTINGS, port: await freePort(), wal_compression: compression });
+async function launch(place: Place, compression: string, port: number): Promise<Running | string> {
+  const settings = Object.entries({ ...SETTINGS, port, wal_compression: compression });
   const log = openSync(logPath(place), 'a+', 0o600);
   try {
     const from = fstatSync(log).size;

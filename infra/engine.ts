@@ -1,7 +1,8 @@
 /** The database that everything runs on: `DATABASE_URL`, or the PostgreSQL that came with the dependencies. */
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { defaultStateFolder, startEmbeddedPostgres } from './embedded-postgres.ts';
+import { Patience } from '../streams/retry.ts';
+import { defaultStateFolder, type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts';
 
 export const PROJECT_FOLDER = join(dirname(fileURLToPath(import.meta.url)), '..');
 
@@ -12,14 +13,59 @@ export interface Engine {
   stop(): Promise<void>;
 }
 
+/** An embedded server that is started again wherever it ends, at the same address. */
+export interface KeptServer {
+  server(): EmbeddedPostgres;
+  stop(): Promise<void>;
+}
+
 export async function openEngine(log: (line: string) => void = () => {}): Promise<Engine> {
   const given = process.env.DATABASE_URL;
   if (given) return { url: given, description: `PostgreSQL at ${new URL(given).host}`, stop: async () => {} };
-  const stateFolder = defaultStateFolder(PROJECT_FOLDER);
-  const server = await startEmbeddedPostgres({ stateFolder, log });
-  return {
-    url: server.url,
-    description: `embedded PostgreSQL (${server.adopted ? 'was running' : 'started'}; data in ${server.dataFolder})`,
-    stop: () => server.stop(),
+  const kept = await keepServer(defaultStateFolder(PROJECT_FOLDER), log);
+  const { url, adopted, dataFolder } = kept.server();
+  return { url, description: `embedded PostgreSQL (${adopted ? 'was running' : 'started'}; data in ${dataFolder})`, stop: kept.stop };
+}
+
+/**
+ * Starts or adopts the server of a state folder, and does so again on the same port whenever it ends before `stop`:
+ * after a crash of the server, connections to the same address succeed again. Every process that needs the server
+ * watches it; whichever comes first starts it, the others adopt it.
+ */
+export async function keepServer(stateFolder: string, log: (line: string) => void = () => {}): Promise<KeptServer> {
+  let server = await startEmbeddedPostgres({ stateFolder, log });
+  const { url } = server;
+  const port = Number(new URL(url).port);
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const again = async (): Promise<EmbeddedPostgres> => {
+    const started = await startEmbeddedPostgres({ stateFolder, log, port });
+    if (started.url !== url) log(`PostgreSQL has moved from ${new URL(url).host} to ${new URL(started.url).host}; restart this program.`);
+    return started;
   };
+  const watch = async () => {
+    const patience = new Patience();
+    for (;;) {
+      await server.ended;
+      while (!signal.aborted) {
+        log('PostgreSQL has ended; starting it again.');
+        const restarted = await again().catch((error) => patience.afterFailure(error, signal));
+        if (!restarted) continue;
+        server = restarted;
+        patience.afterSuccess();
+        break;
+      }
+      if (signal.aborted) return;
+    }
+  };
+  const watching = watch().catch((error) => log(`PostgreSQL could not be started again: ${(error as Error).message}`));
+  const stop = async () => {
+    stopping.abort();
+    const known = server;
+    await known.stop();
+    // A restart that was under way may have brought another one.
+    await watching;
+    if (server !== known) await server.stop();
+  };
+  return { server: () => server, stop };
 }

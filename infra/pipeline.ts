@@ -1,20 +1,35 @@
 /** Composition root: log, registry, tasks, projections and the reload adapter of one namespace, in one process. */
 import { hash } from 'node:crypto';
-import type pg from 'pg';
+import { setTimeout as pause } from 'node:timers/promises';
 import { TOPOLOGY } from '../processors/topology.ts';
 import { reloadDays } from '../projections/day-reload.ts';
 import { PROJECTIONS } from '../projections/list.ts';
 import { isCaughtUp, project } from '../projections/project.ts';
 import { type Build, openProjections, type ProjectionStore } from '../projections/store.ts';
 import type { Codec } from '../schemas/codec.ts';
-import { IflexError } from '../streams/errors.ts';
 import type { EventLog } from '../streams/event-log.ts';
-import * as limits from '../streams/limits.ts';
-import { openClient } from '../streams/postgres.ts';
+import {
+  GRACE_MS,
+  HOT_MS,
+  MAX_EVENT_BYTES,
+  MAX_FUTURE_MS,
+  MAX_HOT_READINGS,
+  MAX_PENDING_DAYS,
+  MAX_POINT_SPAN_MS,
+  MAX_POINTS_PER_SITE,
+  MAX_REGISTER_GAP_MS,
+  MAX_SILENCE_MS,
+  PARTITION_COUNT,
+  REJECTED_BYTES_KEPT,
+  RELOAD_MAX_WAIT_MS,
+  RELOAD_QUIET_MS,
+} from '../streams/limits.ts';
 import { openPostgresLog } from '../streams/postgres-log.ts';
 import type { Processor } from '../streams/processor.ts';
+import { isConnectionLost, keepGoing } from '../streams/retry.ts';
 import { type Running, runTasks } from '../streams/run.ts';
 import { openRegistry } from '../streams/schema-registry.ts';
+import { lockNamespace } from './namespace-lock.ts';
 
 export interface PipelineOptions {
   url: string;
@@ -37,16 +52,56 @@ export interface Pipeline {
   stop(): Promise<void>;
 }
 
-/** Everything whose change gives other results with the same code: the limits. */
+/** Limits that bear on results or on the form of state; a test holds this list against what the processors import. */
+export const DECIDING_LIMITS = {
+  PARTITION_COUNT,
+  MAX_EVENT_BYTES,
+  REJECTED_BYTES_KEPT,
+  MAX_FUTURE_MS,
+  HOT_MS,
+  GRACE_MS,
+  MAX_REGISTER_GAP_MS,
+  MAX_SILENCE_MS,
+  RELOAD_QUIET_MS,
+  RELOAD_MAX_WAIT_MS,
+  MAX_PENDING_DAYS,
+  MAX_HOT_READINGS,
+  MAX_POINT_SPAN_MS,
+  MAX_POINTS_PER_SITE,
+};
+
+const DRAIN_POLL_MS = 50;
+
+/** Hash of everything whose change gives other results with the same processors. Limits of an API are not among that. */
 export function configurationHash(): string {
-  return hash('sha256', JSON.stringify(limits)).slice(0, 16);
+  return hash('sha256', JSON.stringify(DECIDING_LIMITS)).slice(0, 16);
 }
 
-export async function startPipeline({ url, namespace, codeVersion, processors = TOPOLOGY }: PipelineOptions): Promise<Pipeline> {
+/** Everything that has to be closed, in the order in which it was opened. */
+type Closing = (() => Promise<unknown>)[];
+
+export async function startPipeline(options: PipelineOptions): Promise<Pipeline> {
+  const closing: Closing = [];
+  try {
+    return await openPipeline(options, closing);
+  } catch (error) {
+    await closeAll(closing);
+    throw error;
+  }
+}
+
+async function closeAll(closing: Closing): Promise<void> {
+  for (const close of closing.reverse()) await close();
+}
+
+async function openPipeline({ url, namespace, codeVersion, processors = TOPOLOGY }: PipelineOptions, closing: Closing): Promise<Pipeline> {
   const lock = await lockNamespace(url, namespace);
+  closing.push(() => lock.end());
   const log = await openPostgresLog({ url, namespace });
+  closing.push(() => log.close());
   const codec = await openRegistry(url, namespace);
   const store = await openProjections(url, namespace, codec);
+  closing.push(() => store.close());
   const builds: Build[] = [];
   for (const projection of PROJECTIONS) builds.push(await store.openBuild(projection));
   const stopping = new AbortController();
@@ -56,55 +111,58 @@ export async function startPipeline({ url, namespace, codeVersion, processors = 
     fail = reject;
   });
   failed.catch(() => {});
+  lock.lost.catch(fail);
   const running = runTasks({ log, codec, processors, codeVersion, configurationHash: configurationHash(), signal, onFailure: fail });
-  const build = (name: string) => builds.find(({ projection }) => projection.name === name)!;
   const parts = [
     running.stopped,
-    project(log, store, builds, signal),
-    reloadDays({ log, codec, store, sites: build('sites'), series: build('series'), dayIndex: build('day-index'), signal }),
+    keepGoing(signal, () => projectAnew(log, store, builds, signal)),
+    keepGoing(signal, () => reloadDays({ log, codec, store, signal })),
   ];
   for (const part of parts) part.catch(fail);
-  const stop = async () => {
+  closing.push(() => {
     stopping.abort();
-    await Promise.allSettled(parts);
-    await Promise.all([log.close(), store.close(), lock.end()]);
-  };
-  return { log, codec, store, builds, running, failed, drained: () => Promise.race([drained(log, running, builds), failed]), stop };
+    return Promise.allSettled(parts);
+  });
+  const drained = () => Promise.race([untilDrained(log, store, running, signal), failed]);
+  return { log, codec, store, builds, running, failed, drained, stop: () => closeAll(closing) };
 }
 
-/** One pipeline a namespace: a second one is refused while the first holds its session. */
-export async function lockNamespace(url: string, namespace: string): Promise<pg.Client> {
-  const client = await openClient(url, `pipeline ${namespace}`);
-  const { rows } = await client.query('SELECT pg_try_advisory_lock(hashtextextended($1, 0)) AS taken', [`iflex pipeline ${namespace}`]);
-  if (rows[0].taken) return client;
-  await client.end();
-  throw new IflexError(
-    'PIPELINE_ALREADY_RUNNING',
-    `Another process runs the pipeline of the namespace "${namespace}". Stop it first, or use another --namespace.`,
-  );
+/** Begins where the database says: a commit whose connection broke may or may not have come to be. */
+async function projectAnew(log: EventLog, store: ProjectionStore, builds: readonly Build[], signal: AbortSignal): Promise<void> {
+  for (const build of builds) Object.assign(build, await store.openBuild(build.projection));
+  await project(log, store, builds, signal);
 }
 
-async function drained(log: EventLog, running: Running, builds: readonly Build[]): Promise<void> {
-  for (;;) {
-    if ((await tasksAreDone(log, running)) && (await reloadsAreDone(log)) && (await tasksAreDone(log, running))) {
-      const caughtUp = await Promise.all(builds.map((build) => isCaughtUp(log, build)));
-      if (caughtUp.every(Boolean)) return;
+async function untilDrained(log: EventLog, store: ProjectionStore, running: Running, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      if ((await isQuiet(log, running)) && (await isCaughtUp(log, store, PROJECTIONS))) return;
+    } catch (error) {
+      if (!isConnectionLost(error)) throw error;
     }
-    await log.waitForAppend(20);
+    await pause(DRAIN_POLL_MS, undefined, { signal }).catch(() => {});
   }
 }
 
-async function tasksAreDone(log: EventLog, running: Running): Promise<boolean> {
-  const topics = running.tasks[0].inputTopics;
-  const ends = await Promise.all(topics.map((topic) => log.endOffsets(topic)));
+/**
+ * Whether nothing is under way: all facts are processed and all requests answered. Positions only ascend, so where all
+ * ends were the same before and after the look at the tasks, they were so at one moment in between, when nobody had
+ * anything left from which more could come.
+ */
+async function isQuiet(log: EventLog, running: Running): Promise<boolean> {
+  const before = await endsOf(log, running);
   for (const { partition } of running.tasks) {
     const positions = await log.taskPositions(partition);
-    if (topics.some((topic, i) => (positions[topic] ?? 0) < ends[i][partition])) return false;
+    if (running.inputs.some((topic) => (positions[topic] ?? 0) < before.get(topic)![partition])) return false;
   }
-  return true;
+  const answers = before.get('day.reloaded') ?? [];
+  if (before.get('revisions.requested')?.some((end, partition) => answers[partition] < end)) return false;
+  const after = await endsOf(log, running);
+  return [...before].every(([topic, ends]) => ends.every((end, partition) => after.get(topic)![partition] === end));
 }
 
-async function reloadsAreDone(log: EventLog): Promise<boolean> {
-  const [requested, answered] = await Promise.all([log.endOffsets('revisions.requested'), log.endOffsets('day.reloaded')]);
-  return requested.every((end, partition) => answered[partition] >= end);
+async function endsOf(log: EventLog, { inputs, outputs }: Running): Promise<Map<string, number[]>> {
+  const topics = [...inputs, ...outputs];
+  const ends = await Promise.all(topics.map((topic) => log.endOffsets(topic)));
+  return new Map(topics.map((topic, i) => [topic, ends[i]]));
 }

@@ -8,17 +8,17 @@ import { bodyOf, type Codec, CodecError } from '../schemas/codec.ts';
 import type { Rejected } from '../schemas/types.ts';
 import type { ErrorCode } from './errors.ts';
 import type { LogRecord, NewRecord } from './event-log.ts';
-import { REJECTED_BYTES_KEPT } from './limits.ts';
-import type { Processor, ProcessorEvent } from './processor.ts';
+import { MAX_EVENT_BYTES, REJECTED_BYTES_KEPT } from './limits.ts';
+import type { Emit, Processor, ProcessorEvent } from './processor.ts';
 import { StateReader, StateWriter } from './state-bytes.ts';
 import { findTopic } from './topics.ts';
 
-/** A processor threw: the memory of its key may be half changed, so the task has to be restored before a retry. */
+/** A processor threw: the memory of the key may be half changed, so the task has to be restored before a retry. */
 export class PoisonedError extends Error {
-  readonly poison: string;
-  constructor(poison: string, cause: unknown) {
+  readonly key: string;
+  constructor(key: string, cause: unknown) {
     super((cause as Error).message ?? String(cause), { cause });
-    this.poison = poison;
+    this.key = key;
   }
 }
 
@@ -28,7 +28,11 @@ type Ranges = Map<string, { first: number; last: number }>;
 interface KeyMemory {
   states: unknown[];
   ranges: Ranges;
+  /** Latest knownAt of all that the key has read: nothing that it emits was known earlier. */
+  knownAtMs: number;
   touched: boolean;
+  /** The next delta holds all of its state: what has changed since the last commit went lost with an undone event. */
+  whole: boolean;
 }
 
 export interface DriveOptions {
@@ -38,9 +42,9 @@ export interface DriveOptions {
   run?: string;
 }
 
-const STATE_FORM = 1;
+const STATE_FORM = 2;
 
-/** Identifies records for causes and poison: source#number of facts, the hash of derived ones. */
+/** Identifies records for causes: source#number of facts, the hash of derived ones. */
 export function idOf(record: NewRecord): string {
   return record.headers.id ?? `${record.headers.source}#${record.headers.number}`;
 }
@@ -55,16 +59,22 @@ export class Drive {
   private readonly codec: Codec;
   private readonly readers = new Map<string, number[]>();
   private readonly keys = new Map<string, KeyMemory>();
-  /** Events (with their key) that threw before and are set aside now. */
-  private readonly poisoned: ReadonlySet<string>;
+  private readonly suspects: ReadonlySet<string>;
   private readonly touchedKeys = new Set<string>();
-  run: string | undefined;
+  /** Ids given since the trigger came, to number events that are equal in everything. */
+  private readonly idsOfTrigger = new Set<string>();
+  private readonly savepoint = new StateWriter();
+  private readonly run: string | undefined;
 
-  constructor({ processors, codec, run }: DriveOptions, poisoned: ReadonlySet<string> = new Set()) {
+  /**
+   * `suspects` are keys for which a processor threw before. Their state is saved before each event, so that an event
+   * which throws (again) is undone and set aside; for other keys a throw ends in PoisonedError.
+   */
+  constructor({ processors, codec, run }: DriveOptions, suspects: ReadonlySet<string> = new Set()) {
     this.processors = processors;
     this.codec = codec;
     this.run = run;
-    this.poisoned = poisoned;
+    this.suspects = suspects;
     processors.forEach((processor, index) => {
       for (const topic of processor.reads) this.readers.set(topic, [...(this.readers.get(topic) ?? []), index]);
     });
@@ -81,64 +91,72 @@ export class Drive {
   }
 
   take(record: LogRecord): void {
+    this.idsOfTrigger.clear();
     if (record.topic === 'ticks') this.takeTick(record);
     else this.takeFact(record);
   }
 
-  private takeTick(record: LogRecord): void {
-    let tickMs: number;
-    try {
-      tickMs = (this.codec.decodeAs('Tick', record.value) as { knownAtMs: number }).knownAtMs;
-    } catch (error) {
-      if (!(error instanceof CodecError)) throw error;
-      return this.reject(record, error.code, error.message);
-    }
-    if (tickMs <= this.streamTimeMs) return;
-    this.streamTimeMs = tickMs;
-    for (const [key, memory] of this.keys) {
-      this.guarded(record, key, () => {
-        for (let i = 0; i < this.processors.length; i++) {
-          const processor = this.processors[i];
-          processor.onTick(memory.states[i], tickMs, (topic, value) => this.emit(record, key, memory, i, topic, value));
-        }
-      });
-      this.touch(key, memory);
-    }
-  }
-
-  private takeFact(record: LogRecord): void {
+  /** The value of a fact, or undefined where it was rejected. */
+  private decode(record: LogRecord): { knownAtMs: number; siteId?: string } | undefined {
     const topic = findTopic(record.topic)!;
     let value: { knownAtMs: number; siteId?: string };
     try {
       value = this.codec.decodeAs(topic.schema, record.value) as never;
     } catch (error) {
       if (!(error instanceof CodecError)) throw error;
-      return this.reject(record, error.code, error.message);
+      this.reject(record, error.code, error.message);
+      return undefined;
     }
-    if (topic.key === 'site' && value.siteId !== record.key)
-      return this.reject(record, 'EVENT_INVALID', `The key ${record.key} is not the site ${value.siteId} of the event.`);
-    let memory = this.keys.get(record.key);
-    if (!memory)
-      this.keys.set(
-        record.key,
-        (memory = {
-          states: this.processors.map((processor) => processor.initialState(record.key)),
-          ranges: new Map(),
-          touched: false,
-        }),
-      );
-    this.touch(record.key, memory);
-    const range = memory.ranges.get(record.topic);
-    if (range) range.last = record.offset;
-    else memory.ranges.set(record.topic, { first: record.offset, last: record.offset });
-    const event: ProcessorEvent = {
-      topic: record.topic,
-      key: record.key,
-      value,
-      knownAtMs: value.knownAtMs,
-      streamTimeMs: this.streamTimeMs,
-    };
-    this.guarded(record, record.key, () => this.deliver(record, memory, event));
+    const problem =
+      topic.key === 'site' && value.siteId !== record.key
+        ? `The key ${record.key} is not the site ${value.siteId} of the event.`
+        : value.knownAtMs !== record.headers.knownAtMs
+          ? `The event says that it became known at ${value.knownAtMs}, its headers say ${record.headers.knownAtMs}.`
+          : undefined;
+    if (problem === undefined) return value;
+    this.reject(record, 'EVENT_INVALID', problem);
+    return undefined;
+  }
+
+  private takeTick(record: LogRecord): void {
+    const tick = this.decode(record);
+    if (tick === undefined || tick.knownAtMs <= this.streamTimeMs) return;
+    this.streamTimeMs = tick.knownAtMs;
+    for (const [key, memory] of this.keys) {
+      this.touch(key, memory);
+      this.guarded(record, key, memory, () => {
+        for (let i = 0; i < this.processors.length; i++) {
+          const emit: Emit = (topic, value) => this.emit(record, key, memory, i, topic, value);
+          this.processors[i].onTick(memory.states[i], tick.knownAtMs, emit);
+        }
+      });
+    }
+  }
+
+  private takeFact(record: LogRecord): void {
+    const value = this.decode(record);
+    if (value === undefined) return;
+    const { key, topic, offset } = record;
+    const memory = this.memoryOf(key);
+    this.touch(key, memory);
+    this.guarded(record, key, memory, () => {
+      const range = memory.ranges.get(topic);
+      if (range) range.last = offset;
+      else memory.ranges.set(topic, { first: offset, last: offset });
+      if (value.knownAtMs > memory.knownAtMs) memory.knownAtMs = value.knownAtMs;
+      this.deliver(record, memory, { topic, key, value, knownAtMs: value.knownAtMs, streamTimeMs: this.streamTimeMs });
+    });
+  }
+
+  private memoryOf(key: string): KeyMemory {
+    let memory = this.keys.get(key);
+    if (!memory) this.keys.set(key, (memory = this.emptyMemory(key)));
+    return memory;
+  }
+
+  private emptyMemory(key: string): KeyMemory {
+    const states = this.processors.map((processor) => processor.initialState(key));
+    return { states, ranges: new Map(), knownAtMs: Number.NEGATIVE_INFINITY, touched: false, whole: false };
   }
 
   private touch(key: string, memory: KeyMemory): void {
@@ -147,15 +165,28 @@ export class Drive {
     this.touchedKeys.add(key);
   }
 
-  /** Sets aside what has thrown before; turns a throw into PoisonedError, so that the task is restored and retries. */
-  private guarded(record: LogRecord, key: string, work: () => void): void {
-    const poison = `${record.topic}/${record.partition}:${record.offset} ${key}`;
-    if (this.poisoned.has(poison))
-      return this.reject(record, 'PROCESSOR_FAILED', `A processor failed on this event for ${key}; its state was left as it was.`, {}, key);
+  /** Turns a throw into PoisonedError, so that the task is restored and retries; for suspects undoes it and goes on. */
+  private guarded(record: LogRecord, key: string, memory: KeyMemory, work: () => void): void {
+    if (!this.suspects.has(key)) {
+      try {
+        return work();
+      } catch (error) {
+        throw new PoisonedError(key, error);
+      }
+    }
+    const { outputBytes } = this;
+    const outputCount = this.outputs.length;
+    this.encodeKey(this.savepoint, key, memory, true);
+    const before = new StateReader(this.savepoint.finish());
     try {
       work();
-    } catch (error) {
-      throw new PoisonedError(poison, error);
+    } catch {
+      this.outputs.length = outputCount;
+      this.outputBytes = outputBytes;
+      this.idsOfTrigger.clear();
+      const restored = this.decodeKey(before);
+      restored.whole = restored.touched = true;
+      this.reject(record, 'PROCESSOR_FAILED', `A processor failed on this event for ${key}; its state was left as it was.`, {}, key);
     }
   }
 
@@ -175,15 +206,11 @@ export class Drive {
   private emit(trigger: LogRecord, key: string, memory: KeyMemory, by: number, topicName: string, value: { knownAtMs: number }): void {
     const processor = this.processors[by];
     if (!processor.writes.includes(topicName)) throw new Error(`${processor.name} does not declare that it writes ${topicName}.`);
-    this.publish(trigger, key, processor.name, topicName, value, causesOf(trigger, memory.ranges));
+    const knownAtMs = Math.max(value.knownAtMs, memory.knownAtMs, this.streamTimeMs);
+    const known = knownAtMs === value.knownAtMs ? value : { ...value, knownAtMs };
+    this.publish(trigger, key, processor.name, topicName, known, causesOf(trigger, memory.ranges));
     memory.ranges.clear();
-    this.deliver(trigger, memory, {
-      topic: topicName,
-      key,
-      value,
-      knownAtMs: value.knownAtMs,
-      streamTimeMs: this.streamTimeMs,
-    });
+    this.deliver(trigger, memory, { topic: topicName, key, value: known, knownAtMs, streamTimeMs: this.streamTimeMs });
   }
 
   private publish(
@@ -196,7 +223,12 @@ export class Drive {
   ): void {
     const { schema } = findTopic(topicName)!;
     const bytes = this.codec.encode(schema, value);
-    const id = contentId(processor, topicName, key, bodyOf(bytes), idOf(trigger));
+    if (bytes.length > MAX_EVENT_BYTES) throw new Error(`${processor} emitted an event of ${bytes.length} bytes for ${topicName}.`);
+    let id = contentId(processor, topicName, key, bodyOf(bytes), idOf(trigger));
+    // Two equal events of one trigger are two events (two equal series of one delivery were rejected): neither may get lost.
+    for (let more = 1; this.idsOfTrigger.has(id); more++)
+      id = contentId(processor, topicName, key, bodyOf(bytes), `${idOf(trigger)}\0${more}`);
+    this.idsOfTrigger.add(id);
     this.outputs.push({
       topic: topicName,
       key,
@@ -215,7 +247,7 @@ export class Drive {
   ): void {
     const rejected: Rejected = {
       siteId: key || null,
-      knownAtMs: record.headers.knownAtMs,
+      knownAtMs: Math.max(record.headers.knownAtMs, this.streamTimeMs),
       code,
       reason,
       source: `${record.topic}/${record.partition}/${record.offset}`,
@@ -241,32 +273,50 @@ export class Drive {
     const out = new StateWriter();
     out.count(STATE_FORM);
     out.double(this.streamTimeMs);
-    for (const key of everything ? this.keys.keys() : this.touchedKeys) {
-      const memory = this.keys.get(key)!;
-      out.text(key);
-      out.count(memory.ranges.size);
-      for (const [topic, range] of memory.ranges) {
-        out.text(topic);
-        out.count(range.first);
-        out.count(range.last);
-      }
-      this.processors.forEach((processor, i) => {
-        const mark = out.mark();
-        processor.encodeChanges(memory.states[i], out, everything);
-        out.patch(mark);
-      });
-    }
+    for (const key of everything ? this.keys.keys() : this.touchedKeys) this.encodeKey(out, key, this.keys.get(key)!, everything);
     return out.finish();
+  }
+
+  private encodeKey(out: StateWriter, key: string, memory: KeyMemory, everything: boolean): void {
+    const whole = everything || memory.whole;
+    out.text(key);
+    out.count(whole ? 1 : 0);
+    out.double(memory.knownAtMs);
+    out.count(memory.ranges.size);
+    for (const [topic, range] of memory.ranges) {
+      out.text(topic);
+      out.count(range.first);
+      out.count(range.last);
+    }
+    for (let i = 0; i < this.processors.length; i++) {
+      const mark = out.mark();
+      this.processors[i].encodeChanges(memory.states[i], out, whole);
+      out.patch(mark);
+    }
+  }
+
+  /** Applies what `encodeKey` wrote. A whole state takes the place of what the key has; its turn among the keys stays. */
+  private decodeKey(from: StateReader): KeyMemory {
+    const key = from.text();
+    const whole = from.count() === 1;
+    if (whole) this.keys.set(key, this.emptyMemory(key));
+    const memory = this.memoryOf(key);
+    memory.knownAtMs = from.double();
+    memory.ranges = new Map(Array.from({ length: from.count() }, () => [from.text(), { first: from.count(), last: from.count() }]));
+    for (let i = 0; i < this.processors.length; i++) {
+      from.length();
+      this.processors[i].applyChanges(memory.states[i], from);
+      this.processors[i].markCommitted(memory.states[i]);
+    }
+    return memory;
   }
 
   /** What is in memory now is what the log has. */
   markCommitted(): void {
     for (const key of this.touchedKeys) {
       const memory = this.keys.get(key)!;
-      memory.touched = false;
-      this.processors.forEach((processor, i) => {
-        processor.markCommitted(memory.states[i]);
-      });
+      memory.touched = memory.whole = false;
+      for (let i = 0; i < this.processors.length; i++) this.processors[i].markCommitted(memory.states[i]);
     }
     this.touchedKeys.clear();
     this.outputs = [];
@@ -278,25 +328,7 @@ export class Drive {
     const from = new StateReader(bytes);
     if (from.count() !== STATE_FORM) throw new Error('The state has an unknown form.');
     this.streamTimeMs = from.double();
-    while (!from.done) {
-      const key = from.text();
-      let memory = this.keys.get(key);
-      if (!memory)
-        this.keys.set(
-          key,
-          (memory = {
-            states: this.processors.map((processor) => processor.initialState(key)),
-            ranges: new Map(),
-            touched: false,
-          }),
-        );
-      memory.ranges = new Map(Array.from({ length: from.count() }, () => [from.text(), { first: from.count(), last: from.count() }]));
-      for (let i = 0; i < this.processors.length; i++) {
-        from.length();
-        this.processors[i].applyChanges(memory.states[i], from);
-        this.processors[i].markCommitted(memory.states[i]);
-      }
-    }
+    while (!from.done) this.decodeKey(from);
   }
 }
 

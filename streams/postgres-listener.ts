@@ -1,5 +1,5 @@
 /** Notifications of a channel of PostgreSQL, over a connection of its own that is made again where it breaks. */
-import { EventEmitter, once } from 'node:events';
+import { EventEmitter } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { openClient } from './postgres.ts';
 
@@ -59,13 +59,25 @@ export class Listener {
   }
 
   /** Resolves with the next notification, after the time-out, or when aborted. */
-  async wait(timeoutMs: number, signal?: AbortSignal): Promise<void> {
-    const ends = [AbortSignal.timeout(timeoutMs), this.closing.signal];
-    await once(this.heard, 'heard', { signal: AbortSignal.any(signal ? [...ends, signal] : ends) }).catch(() => {});
+  wait(timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted || this.closing.signal.aborted) return Promise.resolve();
+    // Not by AbortSignal.any of a time-out: such a time-out may be garbage-collected, and then never comes (nodejs/node#57736).
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        this.heard.off('heard', done);
+        signal?.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, timeoutMs);
+      this.heard.on('heard', done);
+      signal?.addEventListener('abort', done);
+    });
   }
 
   async close(): Promise<void> {
     this.closing.abort();
+    this.heard.emit('heard');
     await this.end();
     await this.reopening;
   }

@@ -2,9 +2,11 @@
 import { hash } from 'node:crypto';
 import type { Codec } from '../schemas/codec.ts';
 import type { RunStarted } from '../schemas/types.ts';
+import { Drive } from './drive.ts';
 import type { EventLog, NewRecord } from './event-log.ts';
-import { PARTITION_COUNT } from './limits.ts';
+import { MAX_STEPS_UNDER_WAY, PARTITION_COUNT } from './limits.ts';
 import type { Processor } from './processor.ts';
+import { linked } from './retry.ts';
 import { Task } from './task.ts';
 
 export interface RunOptions {
@@ -22,29 +24,57 @@ export interface RunOptions {
 }
 
 export interface Running {
+  runId: string;
   tasks: readonly Task[];
+  /** Fact topics that the tasks consume, and topics that they write. */
+  inputs: readonly string[];
+  outputs: readonly string[];
   /** Settles once all tasks have stopped (after the signal or a failure). */
   stopped: Promise<void>;
 }
 
 const IDLE_WAIT_MS = 500;
 
-/** Name under which snapshots are kept: other processors or settings must not take them over. */
+/** Name under which state is kept: other processors or settings must not take it over. */
 export function stateLabel(processors: readonly Processor[], configurationHash: string): string {
   return `${processors.map(({ name, version }) => `${name}@${version}`).join(' ')} ${configurationHash}`;
 }
 
-/** Starts all tasks. Steps of different tasks interleave; each commits by itself. */
+/** Starts all tasks. Steps of different tasks interleave, a few at a time; each commits by itself. */
 export function runTasks(options: RunOptions): Running {
   const { log, codec, processors, signal, configurationHash, codeVersion } = options;
   const partitions = options.partitions ?? Array.from({ length: PARTITION_COUNT }, (_, p) => p);
   const label = stateLabel(processors, configurationHash);
   const runId = hash('sha256', `${codeVersion} ${label}`).slice(0, 32);
-  const tasks = partitions.map(
-    (partition) => new Task({ log, codec, processors, partition, label, run: { id: runId, announce: (p) => announcement(p) } }),
-  );
-  const announcement = (partition: number): NewRecord => {
-    const knownAtMs = Math.max(0, Number.isFinite(tasks[0].streamTimeMs) ? tasks[0].streamTimeMs : 0);
+  const run = { id: runId, announce: announcementOf(options, runId) };
+  const stopping = linked(signal);
+  const either = stopping.signal;
+  const tasks = partitions.map((partition) => new Task({ log, codec, processors, partition, label, run, signal: either }));
+  const turns = new Turns(MAX_STEPS_UNDER_WAY);
+  const loops = tasks.map(async (task) => {
+    while (!either.aborted)
+      if (!(await turns.take(async () => !either.aborted && (await task.step())))) await log.waitForAppend(IDLE_WAIT_MS, either);
+  });
+  const stopped = Promise.all(
+    loops.map((loop) =>
+      loop.catch((error) => {
+        // A connection that is lost while everything stops is no failure: what was not committed is done again.
+        if (signal.aborted) return;
+        stopping.abort();
+        options.onFailure?.(error);
+        throw error;
+      }),
+    ),
+  ).then(() => {});
+  stopped.catch(() => {});
+  const outputs = [...new Set(processors.flatMap(({ writes }) => writes).concat('rejected', 'runs'))];
+  return { runId, tasks, inputs: new Drive({ processors, codec }).inputs, outputs, stopped };
+}
+
+/** The `RunStarted` event of a partition: which code and settings made the outputs that carry its id. */
+function announcementOf({ codec, processors, codeVersion, configurationHash }: RunOptions, runId: string) {
+  return (partition: number, streamTimeMs: number): NewRecord => {
+    const knownAtMs = Number.isFinite(streamTimeMs) ? streamTimeMs : 0;
     const value: RunStarted = {
       runId,
       knownAtMs,
@@ -61,24 +91,26 @@ export function runTasks(options: RunOptions): Running {
       headers: { source: 'run', number: -1, id: runId, type: 'RunStarted', knownAtMs },
     };
   };
-  const failed = new AbortController();
-  const either = AbortSignal.any([signal, failed.signal]);
-  let opening: Promise<unknown> = Promise.resolve();
-  const loops = tasks.map(async (task) => {
-    const opened = opening.then(() => (either.aborted ? undefined : task.open().then(() => task.step())));
-    opening = opened.catch(() => {});
-    await opened;
-    while (!either.aborted) if (!(await task.step())) await log.waitForAppend(IDLE_WAIT_MS, either);
-  });
-  const stopped = Promise.all(
-    loops.map((loop) =>
-      loop.catch((error) => {
-        failed.abort();
-        options.onFailure?.(error);
-        throw error;
-      }),
-    ),
-  ).then(() => {});
-  stopped.catch(() => {});
-  return { tasks, stopped };
+}
+
+/** Lets so many pieces of work go on at a time, in the order in which they asked. */
+class Turns {
+  private free: number;
+  private readonly waiting: (() => void)[] = [];
+
+  constructor(count: number) {
+    this.free = count;
+  }
+
+  async take<T>(work: () => Promise<T>): Promise<T> {
+    if (this.free > 0) this.free--;
+    else await new Promise<void>((resolve) => this.waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      const next = this.waiting.shift();
+      if (next) next();
+      else this.free++;
+    }
+  }
 }

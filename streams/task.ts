@@ -5,9 +5,18 @@
 import type { Codec } from '../schemas/codec.ts';
 import { Drive, PoisonedError } from './drive.ts';
 import { IflexError } from './errors.ts';
-import type { EventLog, LogRecord, Positions, StepJournalEntry, TaskHandle } from './event-log.ts';
-import { DAY_MS, MAX_STEP_ATTEMPTS, MAX_STEP_BYTES, MAX_STEP_OUTPUT_BYTES, MAX_STEP_RECORDS, MIN_SNAPSHOT_DELTA_BYTES } from './limits.ts';
+import type { EventLog, LogRecord, NewRecord, Positions, StepJournalEntry, TaskHandle } from './event-log.ts';
+import {
+  DAY_MS,
+  MAX_STEP_ATTEMPTS,
+  MAX_STEP_BYTES,
+  MAX_STEP_OUTPUT_BYTES,
+  MAX_STEP_RECORDS,
+  MIN_SNAPSHOT_DELTA_BYTES,
+  PARTITION_COUNT,
+} from './limits.ts';
 import type { Processor } from './processor.ts';
+import { isConnectionLost, Patience } from './retry.ts';
 
 export interface TaskOptions {
   log: EventLog;
@@ -16,8 +25,9 @@ export interface TaskOptions {
   partition: number;
   /** "resampler@1 forecaster@1 <configuration hash>": a snapshot under another label is not used. */
   label: string;
-  /** Id of this run, and the framed `RunStarted` event to publish with the first step (none in replays of a journal). */
-  run?: { id: string; announce: (partition: number) => Parameters<TaskHandle['commit']>[0]['outputs'][number] };
+  /** Id of this run, which outputs carry, and its `RunStarted` event, which goes out with the first step under this id. */
+  run?: { id: string; announce: (partition: number, streamTimeMs: number) => NewRecord };
+  signal?: AbortSignal;
 }
 
 interface Input {
@@ -28,21 +38,28 @@ interface Input {
   fetchOffset: number;
 }
 
-/** How far a task is and what it has done since it was opened. */
+/** What a task has done in this process. */
 export interface TaskProgress {
-  steps: number;
+  /** Steps that were computed, and those of them that were committed. */
+  begun: number;
+  committed: number;
+  /** Records of committed steps. */
   records: number;
-  poisoned: number;
+  /** Keys whose events are undone one by one, as a processor threw; and what it said last. */
+  suspects: number;
+  lastFailure: string | null;
 }
 
 const REQUESTS = 'revisions.requested';
 const RELOADED = 'day.reloaded';
+/** What a further attempt cannot cure. */
+const FINAL: ReadonlySet<string> = new Set(['TASK_FENCED', 'CONFIG_INVALID']);
 
 export class Task {
   readonly partition: number;
-  readonly progress: TaskProgress = { steps: 0, records: 0, poisoned: 0 };
+  readonly progress: TaskProgress = { begun: 0, committed: 0, records: 0, suspects: 0, lastFailure: null };
   private readonly options: TaskOptions;
-  private readonly poisoned = new Set<string>();
+  private readonly suspects = new Set<string>();
   private handle!: TaskHandle;
   private drive!: Drive;
   private inputs: Input[] = [];
@@ -54,6 +71,8 @@ export class Task {
   private snapshotBytes = 0;
   private snapshotDay = 0;
   private announced = false;
+  /** Whether memory is what the log has; if not, it is restored before the next step. */
+  private restored = false;
   /** Reloads asked for and not yet answered: nothing else is read until they are, so that the order is the same in every run. */
   private awaitedReloads = 0;
 
@@ -66,30 +85,39 @@ export class Task {
   async open(): Promise<void> {
     const { log, processors, codec, partition, run, label } = this.options;
     this.handle = await log.takeTask(partition);
-    this.drive = new Drive({ processors, codec, run: run?.id }, this.poisoned);
     const { state } = this.handle;
-    const stale = state.snapshot && state.snapshot.label !== label;
-    if (stale)
+    if (state.label !== null && state.label !== label)
       throw new IflexError(
         'CONFIG_INVALID',
-        `The state of task ${partition} belongs to other processors or settings (${state.snapshot!.label}, now ${label}). Replay into a new namespace, or run the code that wrote it.`,
+        `The state of task ${partition} belongs to other processors or settings (${state.label}, now ${label}). Replay into a new namespace, or run the code that wrote it.`,
       );
-    if (state.snapshot) this.drive.applyState(state.snapshot.bytes);
+    this.drive = new Drive({ processors, codec, run: run?.id }, this.suspects);
+    if (state.snapshot) this.drive.applyState(state.snapshot);
     for (const delta of state.deltas) this.drive.applyState(delta);
-    this.drive.markCommitted();
     this.deltaBytes = state.deltas.reduce((sum, delta) => sum + delta.length, 0);
-    this.snapshotBytes = state.snapshot?.bytes.length ?? 0;
-    this.snapshotDay = Math.floor(this.drive.streamTimeMs / DAY_MS);
+    this.snapshotBytes = state.snapshot?.length ?? 0;
+    this.snapshotDay = this.dayOfSnapshot();
     this.positions = { ...state.positions };
-    this.inputs = this.drive.inputs.map((topic) => ({
-      topic,
-      buffer: [],
-      at: 0,
-      fetchOffset: this.positions[topic] ?? 0,
-    }));
+    this.inputs = this.drive.inputs.map((topic) => ({ topic, buffer: [], at: 0, fetchOffset: this.positions[topic] ?? 0 }));
     this.resetStep();
-    const requested = (await log.endOffsets(REQUESTS))[partition];
-    this.awaitedReloads = requested - (this.positions[RELOADED] ?? 0);
+    const [requested, announced] = await Promise.all([log.endOffsets(REQUESTS), this.lastRun()]);
+    this.awaitedReloads = requested[partition] - (this.positions[RELOADED] ?? 0);
+    this.announced = announced === run?.id;
+    this.restored = true;
+  }
+
+  /** Id of the run that was announced last, so that a restart of the same run is not another one. */
+  private async lastRun(): Promise<string | undefined> {
+    const { log, partition } = this.options;
+    const end = (await log.endOffsets('runs'))[partition];
+    if (end === 0) return undefined;
+    const { records } = await log.read({ topic: 'runs', partition }, end - 1, { maxRecords: 1, maxBytes: MAX_STEP_BYTES });
+    return records[0]?.headers.id;
+  }
+
+  /** Each task has its own hour of the day, so that the snapshots of many points do not all come at midnight. */
+  private dayOfSnapshot(): number {
+    return Math.floor((this.drive.streamTimeMs - (this.partition * DAY_MS) / PARTITION_COUNT) / DAY_MS);
   }
 
   private resetStep(): void {
@@ -97,26 +125,27 @@ export class Task {
     this.stepRecords = this.stepBytes = 0;
   }
 
-  get inputTopics(): string[] {
-    return new Drive({ processors: this.options.processors, codec: this.options.codec }).inputs;
-  }
-
   get streamTimeMs(): number {
     return this.drive?.streamTimeMs ?? Number.NEGATIVE_INFINITY;
   }
 
-  /** Reads and processes one step; false where there was nothing to read. Restores itself and retries after a failure. */
+  /** Restores memory where needed, then reads and processes one step; false where there was nothing to read. */
   async step(): Promise<boolean> {
-    for (let attempt = 1; ; attempt++) {
+    const patience = new Patience();
+    for (let attempt = 1; ; ) {
       try {
+        if (!this.restored) await this.open();
         return await this.tryStep();
       } catch (error) {
+        this.restored = false;
+        this.progress.lastFailure = (error as Error).message;
+        if (this.options.signal?.aborted) throw error;
         if (error instanceof PoisonedError) {
-          this.poisoned.add(error.poison);
-          this.progress.poisoned++;
-        } else if ((error as IflexError).code === 'TASK_FENCED' || attempt >= MAX_STEP_ATTEMPTS) throw error;
-        else await new Promise((resolve) => setTimeout(resolve, 10 * 2 ** attempt));
-        await this.open();
+          // Another throw for this key is undone by the drive, so each key comes here once.
+          this.suspects.add(error.key);
+          this.progress.suspects = this.suspects.size;
+        } else if (isConnectionLost(error)) await patience.afterFailure(error, this.options.signal);
+        else if (FINAL.has((error as IflexError).code) || attempt++ >= MAX_STEP_ATTEMPTS) throw error;
       }
     }
   }
@@ -196,7 +225,6 @@ export class Task {
     this.drive.take(record);
     this.stepRecords++;
     this.stepBytes += record.value.length;
-    this.progress.records++;
     this.positions[record.topic] = record.offset + 1;
     if (record.topic === RELOADED) this.awaitedReloads--;
     for (let i = before; i < this.drive.outputs.length; i++) if (this.drive.outputs[i].topic === REQUESTS) this.awaitedReloads++;
@@ -209,23 +237,23 @@ export class Task {
 
   private async commit(): Promise<void> {
     const { drive, handle, options } = this;
-    const outputs = drive.outputs;
-    if (options.run && !this.announced) outputs.unshift(options.run.announce(this.partition));
+    this.progress.begun++;
+    const announcement = this.announced ? undefined : options.run?.announce(this.partition, drive.streamTimeMs);
+    const outputs = announcement ? [announcement, ...drive.outputs] : drive.outputs;
     const delta = drive.encodeState(false);
-    const day = Math.floor(drive.streamTimeMs / DAY_MS);
+    const day = this.dayOfSnapshot();
     const due =
       this.deltaBytes + delta.length > Math.max(MIN_SNAPSHOT_DELTA_BYTES, this.snapshotBytes) ||
       (day !== this.snapshotDay && Number.isFinite(day));
-    const snapshot = due ? { label: options.label, streamTimeMs: drive.streamTimeMs, bytes: drive.encodeState(true) } : undefined;
-    await handle.commit({ outputs, delta, journal: this.journal, positions: this.positions, snapshot });
+    const snapshot = due ? { streamTimeMs: drive.streamTimeMs, bytes: drive.encodeState(true) } : undefined;
+    await handle.commit({ label: options.label, outputs, delta, journal: this.journal, positions: this.positions, snapshot });
     drive.markCommitted();
     this.announced = true;
     this.deltaBytes = snapshot ? 0 : this.deltaBytes + delta.length;
-    if (snapshot) {
-      this.snapshotBytes = snapshot.bytes.length;
-      this.snapshotDay = day;
-    }
-    this.progress.steps++;
+    if (snapshot) this.snapshotBytes = snapshot.bytes.length;
+    this.snapshotDay = day;
+    this.progress.committed++;
+    this.progress.records += this.stepRecords;
     this.resetStep();
   }
 }

@@ -57,12 +57,12 @@ export function canonicalBytes(record: NewRecord, fingerprintOf: (schemaId: numb
 
 /**
  * Takes the facts of a task in the order of its journal, from the first step on, through a fresh drive; yields what each
- * step emits. Events that were set aside because a processor threw are set aside again, as the log says. Throws
- * NOT_FOUND where the log no longer holds a fact of the journal, and PoisonedError where a processor throws that did not.
+ * step emits. Events on which a processor throws are set aside as the task did. Throws NOT_FOUND where the log no longer
+ * holds a fact of the journal, and PoisonedError where a processor throws on a key for which it never did.
  */
 export async function* replayJournal(options: JournalReplay): AsyncGenerator<ReplayedStep> {
   const { log, codec, processors, partition, throughStep = Number.POSITIVE_INFINITY } = options;
-  const drive = new Drive({ processors, codec }, await recordedPoison(log, codec, partition));
+  const drive = new Drive({ processors, codec }, await recordedSuspects(log, codec, partition));
   const readers = new Map<string, TopicReader>();
   for (let from = 1; ; ) {
     const journal = await log.journal(partition, from, JOURNAL_STEPS);
@@ -146,15 +146,13 @@ function differenceOf(step: number, output: NewRecord, found: LogRecord | undefi
   return `${what}; the log holds ${found.headers.id} at ${place}${found.headers.id === output.headers.id ? ' under another schema' : ''}.`;
 }
 
-/** Events, with their key, that the log says were set aside because a processor threw: the drive's names of them. */
-async function recordedPoison(log: EventLog, codec: Codec, partition: number): Promise<Set<string>> {
-  const poison = new Set<string>();
+/** Keys for which the log says that a processor threw: the drive undoes their failing events again. */
+async function recordedSuspects(log: EventLog, codec: Codec, partition: number): Promise<Set<string>> {
+  const suspects = new Set<string>();
   const reader = new TopicReader(log, 'rejected', partition, ({ headers }) => headers.source === 'reject');
-  for (let record = await reader.next(); record; record = await reader.next()) {
-    const { code, source, siteId } = codec.decodeAs('Rejected', record.value) as Rejected;
-    if (code === 'PROCESSOR_FAILED') poison.add(`${source.replace(/\/(\d+)$/, ':$1')} ${siteId ?? ''}`);
-  }
-  return poison;
+  for (let record = await reader.next(); record; record = await reader.next())
+    if ((codec.decodeAs('Rejected', record.value) as Rejected).code === 'PROCESSOR_FAILED') suspects.add(record.key);
+  return suspects;
 }
 
 /** Reads one partition of a topic from its beginning, in order, a batch at a time. */

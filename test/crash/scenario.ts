@@ -109,10 +109,10 @@ export function scenarioFacts({ seed, sites, days }: ScenarioOptions): Fact[] {
     key: `site-${site}`,
     value: declaration(site),
     source: 'scenario',
-    number: 0,
+    number: site,
   }));
   deliveries.forEach(({ value }, i) => {
-    facts.push({ topic: 'meter.readings', schema: 'ReadingsDelivery', key: value.siteId, value, source: 'scenario', number: i + 1 });
+    facts.push({ topic: 'meter.readings', schema: 'ReadingsDelivery', key: value.siteId, value, source: 'scenario', number: sites + i });
   });
   return facts;
 }

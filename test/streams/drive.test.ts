@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { DataNotice, Rejected } from '../../schemas/types.ts';
+import { Drive, PoisonedError } from '../../streams/drive.ts';
+import type { LogRecord } from '../../streams/event-log.ts';
+import type { Processor } from '../../streams/processor.ts';
+import { asLogRecords, delivery, joinProbe, testCodec, tick } from './probe.ts';
+
+const codec = testCodec();
+const probe = joinProbe as Processor;
+const fact = (siteId: string, number: number, knownAtMs: number, topic = 'meter.readings') =>
+  delivery(codec, topic, siteId, number, knownAtMs);
+
+function run(drive: Drive, records: readonly LogRecord[]) {
+  for (const record of records) drive.take(record);
+  return drive.outputs;
+}
+const noticeOf = (output: { value: Uint8Array }) => codec.decodeAs('DataNotice', output.value) as DataNotice;
+const rejectedOf = (output: { value: Uint8Array }) => codec.decodeAs('Rejected', output.value) as Rejected;
+
+/** The probe, which throws on events known at a time that ends with 13. */
+const failing: Processor = {
+  ...probe,
+  onEvent(state, event, emit, reject) {
+    probe.onEvent(state, event, emit, reject);
+    if (event.knownAtMs % 100 === 13) throw new Error('bad event');
+  },
+};
+
+test('nothing derived is known earlier than the latest of what its key has read, and of the ticks', () => {
+  const drive = new Drive({ processors: [probe], codec });
+  const facts = [fact('a', 1, 500), fact('a', 2, 300), tick(codec, 0, 1, 400), fact('a', 3, 350), tick(codec, 0, 2, 600), fact('b', 4, 10)];
+  const known = run(drive, asLogRecords(facts)).map(noticeOf);
+  assert.deepEqual(
+    known.map(({ knownAtMs }) => knownAtMs),
+    [500, 500, 500, 500, 600, 600],
+  );
+  assert.deepEqual(
+    drive.outputs.map(({ headers }) => headers.knownAtMs),
+    known.map(({ knownAtMs }) => knownAtMs),
+  );
+});
+
+test('what is known survives in the state', () => {
+  const drive = new Drive({ processors: [probe], codec });
+  const records = asLogRecords([fact('a', 1, 500), fact('a', 2, 300)]);
+  drive.take(records[0]);
+  const restored = new Drive({ processors: [probe], codec });
+  restored.applyState(drive.encodeState(false));
+  assert.equal(noticeOf(run(restored, [records[1]])[0]).knownAtMs, 500);
+});
+
+test('equal events of one trigger are numbered: each has an id of its own, the same in every run', () => {
+  const twice: Processor = {
+    ...probe,
+    onEvent(state, event, emit, reject) {
+      probe.onEvent(state, event, emit, reject);
+      reject('UNIT_MISMATCH', 'the same', { readingCount: 2 });
+      reject('UNIT_MISMATCH', 'the same', { readingCount: 2 });
+    },
+  };
+  const ids = () =>
+    run(new Drive({ processors: [twice], codec }), asLogRecords([fact('a', 1, 500), fact('a', 2, 500)])).map(({ headers }) => headers.id);
+  assert.equal(new Set(ids()).size, 6);
+  assert.deepEqual(ids(), ids());
+});
+
+test('an event whose key or knownAt its headers contradict is rejected with its bytes', () => {
+  const [wrongKey, wrongTime] = asLogRecords([
+    { ...fact('a', 1, 500), key: 'b' },
+    { ...fact('a', 2, 500), headers: { ...fact('a', 2, 500).headers, knownAtMs: 501 } },
+  ]);
+  const outputs = run(new Drive({ processors: [probe], codec }), [wrongKey, wrongTime]);
+  assert.deepEqual(
+    outputs.map((output) => [output.topic, rejectedOf(output).code]),
+    [
+      ['rejected', 'EVENT_INVALID'],
+      ['rejected', 'EVENT_INVALID'],
+    ],
+  );
+  assert.deepEqual(Buffer.from(rejectedOf(outputs[0]).bytes), Buffer.from(wrongKey.value));
+});
+
+test('a throw for a key that never threw asks for a restore; for a suspect it is undone and set aside', () => {
+  const records = asLogRecords([fact('a', 1, 100), fact('a', 2, 113), fact('a', 3, 114), fact('b', 4, 213), tick(codec, 0, 1, 300)]);
+  assert.throws(
+    () => run(new Drive({ processors: [failing], codec }), records),
+    (error) => error instanceof PoisonedError && error.key === 'a',
+  );
+  const outputs = run(new Drive({ processors: [failing], codec }, new Set(['a', 'b'])), records);
+  assert.deepEqual(
+    outputs.map((output) => (output.topic === 'rejected' ? rejectedOf(output).code : noticeOf(output).pointId)),
+    ['m', 'PROCESSOR_FAILED', 'mm', 'PROCESSOR_FAILED', 'mm'],
+  );
+  assert.equal(rejectedOf(outputs[1]).siteId, 'a');
+});
+
+test('an undone event leaves the state and its next delta as if it had only been rejected', () => {
+  const records = asLogRecords([fact('a', 1, 100), fact('a', 2, 101), fact('a', 3, 113)]);
+  const drive = new Drive({ processors: [failing], codec }, new Set(['a']));
+  drive.take(records[0]);
+  const before = drive.encodeState(false);
+  drive.markCommitted();
+  drive.take(records[1]);
+  drive.take(records[2]);
+  const restored = new Drive({ processors: [probe], codec });
+  restored.applyState(before);
+  restored.applyState(drive.encodeState(false));
+  const undisturbed = new Drive({ processors: [probe], codec });
+  run(undisturbed, records.slice(0, 2));
+  assert.deepEqual(restored.encodeState(true), undisturbed.encodeState(true));
+});
+
+test('a tick on which a processor throws for one key is set aside for that key only', () => {
+  const brittle: Processor = {
+    ...probe,
+    onTick(state, tickMs, emit) {
+      if ((state as { seen: string }).seen.length === 2) throw new Error('two');
+      probe.onTick(state, tickMs, emit);
+    },
+  };
+  const records = asLogRecords([fact('a', 1, 1), fact('b', 2, 2), fact('b', 3, 3), fact('c', 4, 4), tick(codec, 0, 1, 10)]);
+  const outputs = run(new Drive({ processors: [brittle], codec }, new Set(['b'])), records).slice(4);
+  assert.deepEqual(
+    outputs.map(({ topic, key }) => `${topic} ${key}`),
+    ['notices a', 'rejected b', 'notices c'],
+  );
+});
+
+test('an event that would be too large for the log fails its processor, not the step', () => {
+  const large: Processor = {
+    ...probe,
+    onEvent: (_, event, emit) =>
+      emit('notices', { ...noticeOf(large0), siteId: 'x'.repeat(2_000_000), knownAtMs: event.knownAtMs } as never),
+  };
+  const large0 = run(new Drive({ processors: [probe], codec }), asLogRecords([fact('a', 1, 1)]))[0];
+  const outputs = run(new Drive({ processors: [large], codec }, new Set(['a'])), asLogRecords([fact('a', 1, 1)]));
+  assert.deepEqual(
+    outputs.map((output) => rejectedOf(output).code),
+    ['PROCESSOR_FAILED'],
+  );
+});
+
+test('a processor may write only the topics that it declares', () => {
+  const stray: Processor = { ...probe, writes: [] };
+  assert.throws(() => run(new Drive({ processors: [stray], codec }), asLogRecords([fact('a', 1, 1)])), /does not declare/);
+});
