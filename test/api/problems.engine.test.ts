@@ -1,0 +1,265 @@
+/** Every problem that the API can answer with, brought about for real, and what it says. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { statusOf } from '../../api/problems.ts';
+import type { Service } from '../../api/routes/service.ts';
+import { buildServer } from '../../api/server.ts';
+import { createService } from '../../infra/metrics.ts';
+import { openApi } from '../../infra/serve-api.ts';
+import { openReadPool } from '../../projections/queries/read-pool.ts';
+import { ERROR_CODES, type ErrorCode } from '../../streams/errors.ts';
+import { MAX_READY_LAG_MS, MAX_REQUESTS_UNDER_WAY } from '../../streams/limits.ts';
+import { inTransaction } from '../../streams/postgres.ts';
+import { openPostgresLog } from '../../streams/postgres-log.ts';
+import { openFixture, SECRET } from './fixture.ts';
+
+const { engine, namespace, pipeline, app, access, token, get } = await openFixture();
+const SERIES = '/v1/sites/site-a1/points/grid/series';
+const seen = new Set<ErrorCode>();
+
+interface Answer {
+  statusCode: number;
+  body: string;
+  headers: Record<string, unknown>;
+}
+
+/** That the answer is a problem document of this code, whole and documented. */
+async function isProblem(answer: Answer, code: ErrorCode): Promise<{ detail: string; errors?: { in: string }[] }> {
+  assert.match(String(answer.headers['content-type']), /^application\/problem\+json/, answer.body);
+  const problem = JSON.parse(answer.body);
+  assert.equal(problem.code, code, answer.body);
+  assert.deepEqual([answer.statusCode, problem.status, problem.title], [statusOf(code), statusOf(code), ERROR_CODES[code]]);
+  assert.equal(answer.headers['cache-control'], 'no-store');
+  assert.equal(answer.headers.etag, undefined);
+  const documentation = await get(problem.type, {}, null);
+  assert.deepEqual(documentation.json(), { code, status: statusOf(code), meaning: ERROR_CODES[code] });
+  seen.add(code);
+  return problem;
+}
+
+/** A server over a pool of its own. */
+async function serverWith(service: Partial<Service>, statementTimeoutMs = 10_000) {
+  const pool = await openReadPool(engine.url, namespace, statementTimeoutMs);
+  const subjectOf = async () => ({ tokenId: 't', role: 'operator' as const, pilots: null, sites: null });
+  const metrics = { contentType: 'text/plain', render: async () => '', observe: () => {} };
+  const server = await buildServer({
+    pool,
+    subjectOf,
+    service: { lags: async () => [], metrics, ...service },
+    version: '0',
+    logger: false,
+  });
+  // Begun at once: a promise of inject by itself begins when it is waited for.
+  const ask = (url: string) => server.inject({ url, headers: { authorization: 'Bearer x' } }).then((answer) => answer);
+  return { ask, pool, metrics, close: () => server.close().then(() => pool.end()) };
+}
+
+/** Runs work while nobody can read the sites. */
+async function whileSitesAreLocked(work: () => Promise<void>): Promise<void> {
+  await inTransaction(access, async (client) => {
+    await client.query(`LOCK TABLE iflex_${namespace}.site IN ACCESS EXCLUSIVE MODE`);
+    await work();
+  });
+}
+
+describe('problems of requests', () => {
+  it('name what is wrong with which parameter', async () => {
+    const wrong: [string, string][] = [
+      ['?resolution=1h', 'querystring.resolution'],
+      ['?limit=0', 'querystring.limit'],
+      ['?limit=10001', 'querystring.limit'],
+      ['?limit=ten', 'querystring.limit'],
+      ['?completeness=1.5', 'querystring.completeness'],
+      ['?quality=best', 'querystring.quality'],
+      ['?format=xml', 'querystring.format'],
+      ['?from=2025-10-24&from=2025-10-25', 'querystring.from'],
+      ['?form=2025-10-24', 'querystring'],
+    ];
+    for (const [query, where] of wrong) {
+      const { errors } = await isProblem(await get(SERIES + query), 'REQUEST_INVALID');
+      assert.equal(errors?.[0].in, where, query);
+    }
+    for (const query of [
+      '?from=yesterday',
+      '?to=2025-10-24T00:00:00',
+      '?asOf=2025-02-30',
+      '?tz=Mars/Base',
+      '?from=2025-10-25&to=2025-10-24',
+    ])
+      await isProblem(await get(SERIES + query), 'REQUEST_INVALID');
+    for (const url of ['/v1/rejected/x/1', '/v1/rejected?from=2025-10-25&to=2025-10-24', '/health?x=1', '/%E0%A4%A'])
+      await isProblem(await get(url), 'REQUEST_INVALID');
+  });
+
+  it('refuse cursors that were made up, or belong elsewhere', async () => {
+    const { nextCursor } = (await get(`${SERIES}?limit=1`)).json();
+    const forged = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const [print] = JSON.parse(Buffer.from(nextCursor, 'base64url').toString());
+    for (const cursor of [
+      'x',
+      '!!!',
+      forged([]),
+      forged(null),
+      forged([print]),
+      forged([print, [1]]),
+      forged([print, ['1', '2', '3']]),
+      nextCursor.slice(0, -4),
+    ])
+      await isProblem(await get(`${SERIES}?limit=1&cursor=${cursor}`), 'CURSOR_INVALID');
+    await isProblem(await get(`${SERIES}?limit=1&resolution=5m&cursor=${nextCursor}`), 'CURSOR_INVALID');
+    await isProblem(await get(`/v1/sites/site-b1/points/grid/series?limit=1&cursor=${nextCursor}`), 'CURSOR_INVALID');
+    assert.equal((await get(`${SERIES}?limit=5&format=csv&cursor=${nextCursor}`)).statusCode, 200);
+  });
+
+  it('bound what may be asked', async () => {
+    await isProblem(await get(`${SERIES}?from=2000-01-01&to=2025-01-01&resolution=5m`), 'SPAN_TOO_LONG');
+    await isProblem(await get(`${SERIES}?from=1971-01-02&to=2199-01-01&resolution=day`), 'SPAN_TOO_LONG');
+    await isProblem(await get(`/v1/sites?pilot=${'x'.repeat(5_000)}`), 'REQUEST_TOO_LARGE');
+    await isProblem(await get(`/v1/sites/${'x'.repeat(101)}`), 'REQUEST_TOO_LARGE');
+    await isProblem(await get(`${SERIES}?unit=parsec`), 'UNIT_UNKNOWN');
+    await isProblem(await get(SERIES, { accept: 'image/png' }), 'NOT_ACCEPTABLE');
+  });
+
+  it('say what is not there, not allowed, or not known', async () => {
+    for (const url of ['/v1', '/v1/sites/site-zz', '/v1/sites/site-a1/points/none', '/v1/sites/site-a1/points/none/series', '/errors/NONE'])
+      await isProblem(await get(url), 'NOT_FOUND');
+    const headers = { authorization: `Bearer ${(await token('operator')).token}` };
+    for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const) {
+      const answer = await app.inject({
+        method,
+        url: '/v1/sites',
+        headers,
+        payload: method === 'OPTIONS' ? undefined : { a: 'b'.repeat(5_000) },
+      });
+      await isProblem(answer, 'METHOD_NOT_ALLOWED');
+      assert.equal(answer.headers.allow, 'GET, HEAD');
+    }
+    const unproven = await get('/v1/sites', {}, null);
+    await isProblem(unproven, 'UNAUTHENTICATED');
+    assert.equal(unproven.headers['www-authenticate'], 'Bearer realm="iflex"');
+    await isProblem(await get('/v1/sites', {}, (await token('monitor')).token), 'FORBIDDEN');
+  });
+});
+
+describe('problems of ours', () => {
+  it('cancel what the database takes too long for', async () => {
+    const server = await serverWith({}, 200);
+    await whileSitesAreLocked(async () => {
+      const answer = await server.ask('/v1/sites');
+      await isProblem(answer, 'QUERY_TOO_SLOW');
+      assert.equal(answer.headers['retry-after'], '5');
+    });
+    assert.equal((await server.ask('/v1/sites')).statusCode, 200);
+    await server.close();
+  });
+
+  it('say that the database went away, and answer again once it is back', async () => {
+    const server = await serverWith({});
+    await whileSitesAreLocked(async () => {
+      const answer = server.ask('/v1/sites');
+      for (let ended = 0; ended === 0; ) {
+        const { rowCount } = await pipeline.store.pool.query(
+          "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'",
+          [`iflex read ${namespace}`],
+        );
+        ended = rowCount ?? 0;
+      }
+      const { detail } = await isProblem(await answer, 'DATABASE_UNREACHABLE');
+      assert.doesNotMatch(detail, /\d+\.\d+\.\d+|:\d{4}/);
+    });
+    assert.equal((await server.ask('/v1/sites')).statusCode, 200);
+    await server.close();
+  });
+
+  it('refuse more requests than can be under way, and forget those that were answered', async () => {
+    const server = await serverWith({});
+    let answers: Promise<Answer[]>;
+    await whileSitesAreLocked(async () => {
+      const waiting = Array.from({ length: MAX_REQUESTS_UNDER_WAY }, () => server.ask('/v1/sites'));
+      await isProblem(await server.ask('/v1/sites'), 'OVERLOADED');
+      await isProblem(await server.ask('/v1/sites'), 'OVERLOADED');
+      answers = Promise.all(waiting);
+    });
+    assert.ok((await answers!).every(({ statusCode }) => statusCode === 200));
+    for (let i = 0; i <= MAX_REQUESTS_UNDER_WAY; i++) assert.equal((await server.ask('/health')).statusCode, 200);
+    await server.close();
+  });
+
+  it('keep to themselves what went wrong inside', async () => {
+    const broken = async () => {
+      throw new Error('the secret is hunter2');
+    };
+    const server = await serverWith({ metrics: { contentType: 'text/plain', render: broken, observe: () => {} } });
+    const answer = await server.ask('/metrics');
+    await isProblem(answer, 'INTERNAL');
+    assert.doesNotMatch(answer.body, /hunter2/);
+    await server.close();
+  });
+
+  it('are not ready before there are projections, nor while events wait too long', async () => {
+    const bare = engine.namespace();
+    await (await openPostgresLog({ url: engine.url, namespace: bare })).close();
+    const { app: server, close } = await openApi({ engineUrl: engine.url, namespace: bare, secret: SECRET, logger: false });
+    await isProblem(await server.inject('/ready'), 'NOT_READY');
+    assert.equal((await server.inject('/health')).statusCode, 200);
+    await close();
+    const lag = { reader: 'task', topic: 'ticks', partition: 0, records: 1, waitedMs: MAX_READY_LAG_MS };
+    const late = await serverWith({ lags: async () => [lag, { ...lag, waitedMs: MAX_READY_LAG_MS + 1 }] });
+    await isProblem(await late.ask('/ready'), 'NOT_READY');
+    await late.close();
+    const just = await serverWith({ lags: async () => [lag] });
+    assert.deepEqual((await just.ask('/ready')).json(), { status: 'ready', longestWaitMs: MAX_READY_LAG_MS });
+    await just.close();
+    await assert.rejects(openApi({ engineUrl: engine.url, namespace: 'none_such', secret: SECRET }), { code: 'NOT_FOUND' });
+  });
+});
+
+describe('the service', () => {
+  it('measures how long events wait that nobody has taken in', async () => {
+    const pool = await openReadPool(engine.url, namespace);
+    const { log } = pipeline;
+    const service = (nowMs: () => number) => createService({ log, pool, taskTopics: ['meter.readings', 'configuration'], nowMs });
+    assert.ok((await service(Date.now).lags()).filter(({ reader }) => reader !== 'task').every(({ records }) => records === 0));
+    // No processor reads the topic of pilots, so that a record there stays where it is.
+    await log.append([
+      { topic: 'configuration', key: 'p', value: pilot(), headers: { source: 'test', number: 1, type: 'PilotDeclared', knownAtMs: 0 } },
+    ]);
+    const waiting = (await service(() => Date.now() + 3_600_000).lags()).filter(
+      ({ reader, topic, records }) => reader === 'task' && topic === 'configuration' && records > 0,
+    );
+    assert.equal(waiting.length, 1);
+    assert.ok(waiting[0].waitedMs >= 3_600_000 && waiting[0].waitedMs < 3_700_000, `${waiting[0].waitedMs}`);
+    await pool.end();
+  });
+
+  it('shows metrics of requests, log, readers, rejected events and the process', async () => {
+    await get('/v1/sites');
+    const { body } = await get('/metrics');
+    const value = (pattern: RegExp) => Number(pattern.exec(body)?.[1] ?? Number.NaN);
+    assert.ok(value(/^iflex_http_requests_total\{method="GET",route="\/v1\/sites",status="200"\} (\d+)$/m) >= 1);
+    assert.ok(value(/^iflex_http_request_duration_seconds_count\{method="GET",route="\/v1\/sites"\} (\d+)$/m) >= 1);
+    assert.equal(value(/^iflex_rejected_readings\{code="POINT_UNKNOWN"\} (\d+)$/m), 3);
+    assert.equal(value(/^iflex_lag_seconds\{reader="series"\} (\d+)$/m), 0);
+    assert.ok(body.split('\n').filter((line) => /^iflex_log_end_offset\{topic="resampled.5m".*\} [1-9]/.test(line)).length >= 3);
+    assert.ok(value(/^process_resident_memory_bytes (\d+)$/m) > 1e6);
+    // Addresses name sites, and are without end: only routes are counted.
+    assert.doesNotMatch(body, /site-a1/);
+  });
+
+  it('has brought about every problem that requests can meet', () => {
+    const answered = (Object.keys(ERROR_CODES) as ErrorCode[]).filter((code) => statusOf(code) !== 500).concat('INTERNAL');
+    assert.deepEqual([...seen].sort(), answered.sort());
+  });
+});
+
+function pilot(): Uint8Array {
+  return pipeline.codec.encode('PilotDeclared', {
+    pilotId: 'p',
+    knownAtMs: 0,
+    name: 'p',
+    country: 'FI',
+    timeZone: 'UTC',
+    language: 'en',
+    bidZone: null,
+  });
+}
