@@ -13,7 +13,7 @@
  *   zone d               [------]
  *           | 1   | 2    | 3    |
  */
-import type { EventLog, LogRecord, TopicPartition } from '../streams/event-log.ts';
+import type { EventLog, LogRecord, ReadOptions, TopicPartition } from '../streams/event-log.ts';
 import { HOUR_MS, MAX_BATCH_RECORDS, REPLAY_SLICE_BYTES, REPLAY_SLICE_RECORDS } from '../streams/limits.ts';
 import { TOPICS } from '../streams/topics.ts';
 
@@ -65,17 +65,28 @@ interface Slice {
   toMs: number;
 }
 
-const READ = { maxRecords: MAX_BATCH_RECORDS, maxBytes: 512 * 1024 };
+/** What is held in memory: facts sorted at a time, and how a partition is cut into zones. */
+export interface OrderBounds {
+  sliceRecords: number;
+  sliceBytes: number;
+  zone: ReadOptions;
+}
+
+const BOUNDS: OrderBounds = {
+  sliceRecords: REPLAY_SLICE_RECORDS,
+  sliceBytes: REPLAY_SLICE_BYTES,
+  zone: { maxRecords: MAX_BATCH_RECORDS, maxBytes: 512 * 1024 },
+};
 
 /** Looks through all facts that the log holds now; what is appended later is not part of the order. */
-export async function knownOrder(log: EventLog, range: FactRange, sliceRecords = REPLAY_SLICE_RECORDS): Promise<KnownOrder> {
-  const survey = new Survey(range);
+export async function knownOrder(log: EventLog, range: FactRange, bounds = BOUNDS): Promise<KnownOrder> {
+  const survey = new Survey(range, bounds);
   for (const topic of REPLAYED_TOPICS) {
     const ends = await log.endOffsets(topic);
     for (let partition = 0; partition < ends.length; partition++) await survey.add(log, { topic, partition }, ends[partition]);
   }
   const { zones, facts, firstMs, lastMs } = survey;
-  return { facts, firstMs, lastMs, read: () => readSlices(log, zones, survey.slices(sliceRecords), range) };
+  return { facts, firstMs, lastMs, read: () => readSlices(log, zones, survey.slices(), range, bounds) };
 }
 
 class Survey {
@@ -84,16 +95,18 @@ class Survey {
   firstMs = Number.NaN;
   lastMs = Number.NaN;
   private readonly range: FactRange;
+  private readonly bounds: OrderBounds;
   private readonly hours = new Map<number, { records: number; bytes: number }>();
 
-  constructor(range: FactRange) {
+  constructor(range: FactRange, bounds: OrderBounds) {
     this.range = range;
+    this.bounds = bounds;
   }
 
   async add(log: EventLog, at: TopicPartition, endOffset: number): Promise<void> {
     const latest = new Map<string, number>();
     for (let offset = 0; offset < endOffset; ) {
-      const { records, nextOffset } = await log.read(at, offset, READ);
+      const { records, nextOffset } = await log.read(at, offset, this.bounds.zone);
       if (nextOffset === offset) return;
       const zone: Zone = { at, offset, endOffset: Math.min(nextOffset, endOffset), minMs: Infinity, maxMs: -Infinity, floors: new Map() };
       this.noteFloors(zone, records, latest);
@@ -132,7 +145,8 @@ class Survey {
   }
 
   /** Spans of whole hours, each of as many facts as are held in memory at once. */
-  slices(sliceRecords: number): Slice[] {
+  slices(): Slice[] {
+    const { sliceRecords, sliceBytes } = this.bounds;
     const slices: Slice[] = [];
     let records = 0;
     let bytes = 0;
@@ -140,7 +154,7 @@ class Survey {
       const last = slices.at(-1);
       records += sum.records;
       bytes += sum.bytes;
-      if (last && records <= sliceRecords && bytes <= REPLAY_SLICE_BYTES) last.toMs = (hour + 1) * HOUR_MS;
+      if (last && records <= sliceRecords && bytes <= sliceBytes) last.toMs = (hour + 1) * HOUR_MS;
       else {
         slices.push({ fromMs: hour * HOUR_MS, toMs: (hour + 1) * HOUR_MS });
         ({ records, bytes } = sum);
@@ -171,6 +185,7 @@ async function* readSlices(
   zones: readonly Zone[],
   slices: readonly Slice[],
   range: FactRange,
+  bounds: OrderBounds,
 ): AsyncGenerator<OrderedFact[]> {
   for (const slice of slices) {
     const startMs = ({ minMs }: Zone) => Math.max(minMs, slice.fromMs);
@@ -179,7 +194,7 @@ async function* readSlices(
     let pool: OrderedFact[] = [];
     for (let i = 0; i < reaching.length; i++) {
       const zone = reaching[i];
-      const { records } = await log.read(zone.at, zone.offset, READ);
+      const { records } = await log.read(zone.at, zone.offset, bounds.zone);
       for (const fact of ordered(zone, records)) {
         const { orderMs, record } = fact;
         if (orderMs < slice.fromMs || orderMs >= slice.toMs || !isWanted(record, orderMs, range)) continue;

@@ -1,0 +1,31 @@
+/** `iflex schemas`: the schemas of events, and the gate that keeps old events readable. */
+import type { Command } from 'commander';
+import { checkSchemas, schemasOnDisk } from '../../schemas/gate.ts';
+import { TOPICS } from '../../streams/topics.ts';
+
+export function registerSchemas(program: Command): void {
+  const schemas = program.command('schemas').description('List the schemas of events, and check that every event stays readable.');
+  schemas
+    .command('list')
+    .description('List the schemas: published versions, and the topics that carry them.')
+    .action(() => {
+      const { current, drafts, published } = schemasOnDisk();
+      for (const [name, versions] of [
+        ...[...current.keys()].map((name) => [name, `${published.get(name)?.length ?? 0} published`] as const),
+        ...[...drafts.keys()].map((name) => [name, 'draft'] as const),
+      ]) {
+        const topics = TOPICS.filter(({ schema }) => schema === name).map((topic) => topic.name);
+        console.log(`${name.padEnd(22)} ${versions.padEnd(12)} ${topics.join(' ')}`);
+      }
+    });
+  schemas
+    .command('check')
+    .description('Check names, shapes and every pair of versions: old code reads new events, new code old ones. Status 1 where not.')
+    .addHelpText('after', '\nWhat may change, and how to publish a change, stands in schemas/README.md.')
+    .action(() => {
+      const { checked, problems } = checkSchemas();
+      for (const problem of problems) console.error(problem);
+      if (problems.length > 0) process.exitCode = 1;
+      console.log(problems.length === 0 ? `${checked} schemas checked: good` : `${checked} schemas checked: ${problems.length} problems`);
+    });
+}
