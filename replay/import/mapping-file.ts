@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import Type, { type Static } from 'typebox';
 import type { PointKind } from '../../schemas/types.ts';
 import { IflexError } from '../../streams/errors.ts';
-import { HOT_MS } from '../../streams/limits.ts';
+import { HOT_MS, MAX_FUTURE_MS } from '../../streams/limits.ts';
 import { utcOffsetMs } from '../../streams/time.ts';
 import { readDeclaredFile, told } from '../instance/declared-file.ts';
 import { CARRIERS, POINT_KINDS } from '../instance/pilot-file.ts';
@@ -142,9 +142,10 @@ export function mappingOf(path: string, file: MappingFile): Mapping {
   if (!parseStamp)
     problem(`stamp.format "${file.stamp.format}" must be iso, epoch-s, epoch-ms, or hold YYYY, MM, DD and what else there is.`);
   const deliveryMs = spanMs(file.delivery ?? '1 h');
-  const tickMs = spanMs(file.tick ?? '15 min');
+  const tickMs = spanMs(file.tick ?? '5 min');
   if (deliveryMs < 1 || deliveryMs > HOT_MS) problem('delivery must be between 1 ms and 4 h; later readings would be revisions.');
-  if (tickMs < 1000) problem('tick must be 1 s or longer.');
+  // A reading may come just before the tick of its time, and may not be further than this from the tick before.
+  if (tickMs < 1000 || tickMs > MAX_FUTURE_MS) problem('tick must be between 1 s and 10 min.');
   if (file.header === false) checkColumnNumbers(file, problem);
   const names = new Set<string>();
   for (const { name } of file.values) {
