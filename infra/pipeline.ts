@@ -27,7 +27,7 @@ import {
 import { openPostgresLog } from '../streams/postgres-log.ts';
 import type { Processor } from '../streams/processor.ts';
 import { isConnectionLost, keepGoing } from '../streams/retry.ts';
-import { type Running, runTasks } from '../streams/run.ts';
+import { type Running, runTasks, topicsOf } from '../streams/run.ts';
 import { openRegistry } from '../streams/schema-registry.ts';
 import { lockNamespace } from './namespace-lock.ts';
 
@@ -123,20 +123,28 @@ async function openPipeline({ url, namespace, codeVersion, processors = TOPOLOGY
     stopping.abort();
     return Promise.allSettled(parts);
   });
-  const drained = () => Promise.race([untilDrained(log, store, running, signal), failed]);
+  const drained = () => Promise.race([untilDrained({ log, store, processors, signal }), failed]);
   return { log, codec, store, builds, running, failed, drained, stop: () => closeAll(closing) };
 }
 
 /** Begins where the database says: a commit whose connection broke may or may not have come to be. */
-async function projectAnew(log: EventLog, store: ProjectionStore, builds: readonly Build[], signal: AbortSignal): Promise<void> {
+export async function projectAnew(log: EventLog, store: ProjectionStore, builds: readonly Build[], signal: AbortSignal): Promise<void> {
   for (const build of builds) Object.assign(build, await store.openBuild(build.projection));
   await project(log, store, builds, signal);
 }
 
-async function untilDrained(log: EventLog, store: ProjectionStore, running: Running, signal: AbortSignal): Promise<void> {
+export interface Draining {
+  log: EventLog;
+  store: ProjectionStore;
+  processors: readonly Processor[];
+  signal: AbortSignal;
+}
+
+/** Resolves once all facts are processed, all reloads answered, all derived events projected, whichever process does it. */
+export async function untilDrained({ log, store, processors, signal }: Draining): Promise<void> {
   while (!signal.aborted) {
     try {
-      if ((await isQuiet(log, running)) && (await isCaughtUp(log, store, PROJECTIONS))) return;
+      if ((await isQuiet(log, processors)) && (await isCaughtUp(log, store, PROJECTIONS))) return;
     } catch (error) {
       if (!isConnectionLost(error)) throw error;
     }
@@ -149,20 +157,20 @@ async function untilDrained(log: EventLog, store: ProjectionStore, running: Runn
  * ends were the same before and after the look at the tasks, they were so at one moment in between, when nobody had
  * anything left from which more could come.
  */
-async function isQuiet(log: EventLog, running: Running): Promise<boolean> {
-  const before = await endsOf(log, running);
-  for (const { partition } of running.tasks) {
+async function isQuiet(log: EventLog, processors: readonly Processor[]): Promise<boolean> {
+  const { inputs, outputs } = topicsOf(processors);
+  const before = await endsOf(log, [...inputs, ...outputs]);
+  for (let partition = 0; partition < PARTITION_COUNT; partition++) {
     const positions = await log.taskPositions(partition);
-    if (running.inputs.some((topic) => (positions[topic] ?? 0) < before.get(topic)![partition])) return false;
+    if (inputs.some((topic) => (positions[topic] ?? 0) < before.get(topic)![partition])) return false;
   }
   const answers = before.get('day.reloaded') ?? [];
   if (before.get('revisions.requested')?.some((end, partition) => answers[partition] < end)) return false;
-  const after = await endsOf(log, running);
+  const after = await endsOf(log, [...inputs, ...outputs]);
   return [...before].every(([topic, ends]) => ends.every((end, partition) => after.get(topic)![partition] === end));
 }
 
-async function endsOf(log: EventLog, { inputs, outputs }: Running): Promise<Map<string, number[]>> {
-  const topics = [...inputs, ...outputs];
+async function endsOf(log: EventLog, topics: readonly string[]): Promise<Map<string, number[]>> {
   const ends = await Promise.all(topics.map((topic) => log.endOffsets(topic)));
   return new Map(topics.map((topic, i) => [topic, ends[i]]));
 }

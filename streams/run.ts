@@ -2,7 +2,6 @@
 import { hash } from 'node:crypto';
 import type { Codec } from '../schemas/codec.ts';
 import type { RunStarted } from '../schemas/types.ts';
-import { Drive } from './drive.ts';
 import type { EventLog, NewRecord } from './event-log.ts';
 import { MAX_STEPS_UNDER_WAY, PARTITION_COUNT } from './limits.ts';
 import type { Processor } from './processor.ts';
@@ -26,9 +25,8 @@ export interface RunOptions {
 export interface Running {
   runId: string;
   tasks: readonly Task[];
-  /** Fact topics that the tasks consume, and topics that they write. */
+  /** Fact topics that the tasks consume. */
   inputs: readonly string[];
-  outputs: readonly string[];
   /** Settles once all tasks have stopped (after the signal or a failure). */
   stopped: Promise<void>;
 }
@@ -67,8 +65,14 @@ export function runTasks(options: RunOptions): Running {
     ),
   ).then(() => {});
   stopped.catch(() => {});
-  const outputs = [...new Set(processors.flatMap(({ writes }) => writes).concat('rejected', 'runs'))];
-  return { runId, tasks, inputs: new Drive({ processors, codec }).inputs, outputs, stopped };
+  return { runId, tasks, inputs: topicsOf(processors).inputs, stopped };
+}
+
+/** Fact topics that tasks of these processors consume, and topics that they write. */
+export function topicsOf(processors: readonly Processor[]): { inputs: string[]; outputs: string[] } {
+  const written = new Set(processors.flatMap(({ writes }) => writes));
+  const inputs = new Set(processors.flatMap(({ reads }) => reads.filter((topic) => !written.has(topic))));
+  return { inputs: [...inputs, 'ticks'], outputs: [...written, 'rejected', 'runs'] };
 }
 
 /** The `RunStarted` event of a partition: which code and settings made the outputs that carry its id. */

@@ -1,0 +1,62 @@
+/** The parts of a pipeline as processes run them, each by itself: what is killed runs in a child, the rest in the test. */
+import { configurationHash, projectAnew } from '../../infra/pipeline.ts';
+import { TOPOLOGY } from '../../processors/topology.ts';
+import { reloadDays } from '../../projections/day-reload.ts';
+import { PROJECTIONS } from '../../projections/list.ts';
+import { type Build, openProjections, type ProjectionStore } from '../../projections/store.ts';
+import { feed } from '../../replay/facts.ts';
+import type { Codec } from '../../schemas/codec.ts';
+import type { EventLog } from '../../streams/event-log.ts';
+import { MINUTE_MS } from '../../streams/limits.ts';
+import { openPostgresLog } from '../../streams/postgres-log.ts';
+import { keepGoing } from '../../streams/retry.ts';
+import { runTasks } from '../../streams/run.ts';
+import { openRegistry } from '../../streams/schema-registry.ts';
+import { type ScenarioOptions, scenarioFacts } from './scenario.ts';
+
+export type Role = 'importer' | 'tasks' | 'projector';
+
+export const ROLES: readonly Role[] = ['importer', 'tasks', 'projector'];
+
+export interface Place {
+  url: string;
+  namespace: string;
+  scenario: ScenarioOptions;
+  /** Event time per wall time of the importer. */
+  speed: number;
+}
+
+/** What a role works with. Fail points are put around the log and the store, never into them. */
+export interface Tools {
+  log: EventLog;
+  codec: Codec;
+  store: ProjectionStore;
+  close(): Promise<void>;
+}
+
+export async function openTools({ url, namespace }: Place): Promise<Tools> {
+  const log = await openPostgresLog({ url, namespace });
+  const codec = await openRegistry(url, namespace);
+  const store = await openProjections(url, namespace, codec);
+  return { log, codec, store, close: async () => void (await Promise.all([log.close(), store.close()])) };
+}
+
+/** Runs until its work is done (importer) or until the signal. */
+export async function play(role: Role, { log, codec, store }: Tools, place: Place, signal: AbortSignal): Promise<void> {
+  if (role === 'importer') return importFacts(log, codec, place, signal);
+  if (role === 'tasks')
+    return runTasks({ log, codec, processors: TOPOLOGY, codeVersion: 'crash', configurationHash: configurationHash(), signal }).stopped;
+  const builds: Build[] = [];
+  for (const projection of PROJECTIONS) builds.push(await store.openBuild(projection));
+  await Promise.all([
+    keepGoing(signal, () => projectAnew(log, store, builds, signal)),
+    keepGoing(signal, () => reloadDays({ log, codec, store, signal })),
+  ]);
+}
+
+/** As an import command is used: where it fails, it is run again from the beginning. */
+async function importFacts(log: EventLog, codec: Codec, { scenario, speed }: Place, signal: AbortSignal): Promise<void> {
+  await keepGoing(signal, async () => {
+    await feed({ log, codec, facts: scenarioFacts(scenario), tickMs: 15 * MINUTE_MS, tickSource: 'scenario-ticks', speed, signal });
+  });
+}
