@@ -74,8 +74,3 @@ function taskTopics(): string[] {
   const read = new Set(TOPOLOGY.flatMap(({ reads }) => reads));
   return [...read].filter((topic) => !written.has(topic)).concat('ticks');
 }
-
-/** Whether only this machine can reach the address. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
-}

@@ -1,7 +1,6 @@
 /** `iflex serve`: the API of a namespace whose pipeline runs elsewhere, or has run. */
 import { type Command, InvalidArgumentError } from 'commander';
 import { IflexError } from '../../streams/errors.ts';
-import { isLoopback, serveApi } from '../serve-api.ts';
 import { DEFAULT_NAMESPACE, untilInterrupted, withEngine } from './existing-log.ts';
 
 interface Options {
@@ -26,6 +25,8 @@ export function registerServe(program: Command): void {
 }
 
 async function serve(engineUrl: string, { host, port, namespace }: Options): Promise<void> {
+  // Loaded here, as the web framework would make every other command start later.
+  const { serveApi } = await import('../serve-api.ts');
   const interrupted = untilInterrupted();
   const server = await serveApi({ engineUrl, namespace, host, port });
   console.log(`Serving ${namespace} at ${server.address} (reference: ${server.address}/reference/). Ctrl-C stops.`);
@@ -39,6 +40,11 @@ export function checkHost(host: string, allowRemote: boolean): void {
   const warning = `Other machines can reach ${host}, and the connection is not encrypted: put a TLS proxy before it.`;
   if (!allowRemote) throw new IflexError('CONFIG_INVALID', `${warning} Add --allow-remote to do it all the same.`);
   console.error(`Warning: ${warning}`);
+}
+
+/** Whether only this machine can reach the address. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 function portOf(text: string): number {
