@@ -11,7 +11,7 @@ import { openPostgresLog } from '../../streams/postgres-log.ts';
 import { codeVersion } from '../code-version.ts';
 import { openEngine } from '../engine.ts';
 import { type Pipeline, startPipeline } from '../pipeline.ts';
-import { type ApiServer, serveApi } from '../serve-api.ts';
+import type { ApiServer } from '../serve-api.ts';
 import { untilInterrupted } from './existing-log.ts';
 import { showProgress } from './progress.ts';
 import { eventsByTopic, feedLines, lookLines, siteLines, totalLines } from './start-report.ts';
@@ -52,6 +52,8 @@ async function start(options: Options): Promise<void> {
     try {
       // Before the replay, so that a port that is taken is told at once.
       if (!options.once)
+        // Loaded here, as the web framework would make every other command start later.
+        const { serveApi } = await import('../serve-api.ts');
         api = await serveApi({ engineUrl: engine.url, namespace: options.namespace, host: '127.0.0.1', port: options.port });
       await replay(engine.url, pipeline, options, api?.address ?? null, signal);
       if (signal.aborted) {
@@ -77,7 +79,7 @@ async function replay(
   address: string | null,
   signal: AbortSignal,
 ): Promise<void> {
-  const pilot = bundledPilot(days);
+  const pilot = await bundledPilot(days);
   const before = await eventsByTopic(pipeline.log);
   const progress = await Promise.race([feedPilot(pipeline, pilot, signal), pipeline.failed]);
   await drain(pipeline, progress.appended, signal);
