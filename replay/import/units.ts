@@ -1,21 +1,33 @@
 /** Units of files, and the factor to the canonical one that events carry. Names are case-sensitive: mWh is not MWh. */
 import type { PointKind, Unit } from '../../schemas/types.ts';
 
-const POWER = { W: 1, kW: 1e3, MW: 1e6 } as const;
-const ENERGY = {
-  mWh: 1,
-  Wh: 1e3,
-  kWh: 1e6,
-  MWh: 1e9,
-  J: 1 / 3.6,
-  kJ: 1e3 / 3.6,
-  MJ: 1e6 / 3.6,
-  GJ: 1e9 / 3.6,
-} as const;
-const TEMPERATURE = { '°C': 1, C: 1, K: 1, '°F': 5 / 9, F: 5 / 9 } as const;
-const GAS = { 'm³': 1, m3: 1 } as const;
+const POWER = new Map([
+  ['W', 1],
+  ['kW', 1e3],
+  ['MW', 1e6],
+]);
+const ENERGY = new Map([
+  ['mWh', 1],
+  ['Wh', 1e3],
+  ['kWh', 1e6],
+  ['MWh', 1e9],
+  ['J', 1 / 3.6],
+  ['kJ', 1e3 / 3.6],
+  ['MJ', 1e6 / 3.6],
+  ['GJ', 1e9 / 3.6],
+]);
+const CELSIUS = { factor: 1, offset: 0 };
+const FAHRENHEIT = { factor: 5 / 9, offset: -160 / 9 };
+const TEMPERATURE = new Map([
+  ['°C', CELSIUS],
+  ['C', CELSIUS],
+  ['K', { factor: 1, offset: -273.15 }],
+  ['°F', FAHRENHEIT],
+  ['F', FAHRENHEIT],
+]);
+const GAS = new Set(['m³', 'm3']);
 
-export const UNITS = [...Object.keys(POWER), ...Object.keys(ENERGY), ...Object.keys(TEMPERATURE), ...Object.keys(GAS), 'code'] as const;
+export const UNITS: readonly string[] = [...POWER.keys(), ...ENERGY.keys(), ...TEMPERATURE.keys(), ...GAS, 'code'];
 
 /** How the numbers of a column become canonical ones: value × factor + offset, rounded where the unit is a whole number. */
 export interface Conversion {
@@ -24,7 +36,6 @@ export interface Conversion {
   offset: number;
 }
 
-const OFFSETS: Record<string, number> = { K: -273.15, '°F': -160 / 9, F: -160 / 9 };
 /** Steps of a watt to which power is rounded: takes off what binary multiplication adds. */
 const POWER_STEPS = 1e6;
 
@@ -33,15 +44,12 @@ const POWER_STEPS = 1e6;
  * value (kWh per m³, of that gas and state).
  */
 export function conversionOf(unit: string, kind: PointKind, calorificKWhPerM3?: number): Conversion | undefined {
-  if (kind === 'MEAN_POWER' || kind === 'INSTANT_POWER')
-    return unit in POWER ? plain('WATT', POWER[unit as keyof typeof POWER]) : undefined;
-  if (kind === 'INTERVAL_ENERGY' || kind === 'REGISTER') {
-    if (unit in ENERGY) return plain('MILLIWATT_HOUR', ENERGY[unit as keyof typeof ENERGY]);
-    if (unit in GAS && calorificKWhPerM3 !== undefined) return plain('MILLIWATT_HOUR', calorificKWhPerM3 * 1e6);
-    return undefined;
-  }
-  if (kind === 'TEMPERATURE' && unit in TEMPERATURE)
-    return { unit: 'DEGREE_CELSIUS', factor: TEMPERATURE[unit as keyof typeof TEMPERATURE], offset: OFFSETS[unit] ?? 0 };
+  const isPower = kind === 'MEAN_POWER' || kind === 'INSTANT_POWER';
+  const isEnergy = kind === 'INTERVAL_ENERGY' || kind === 'REGISTER';
+  if (isPower && POWER.has(unit)) return plain('WATT', POWER.get(unit)!);
+  if (isEnergy && ENERGY.has(unit)) return plain('MILLIWATT_HOUR', ENERGY.get(unit)!);
+  if (isEnergy && GAS.has(unit) && calorificKWhPerM3 !== undefined) return plain('MILLIWATT_HOUR', calorificKWhPerM3 * 1e6);
+  if (kind === 'TEMPERATURE' && TEMPERATURE.has(unit)) return { unit: 'DEGREE_CELSIUS', ...TEMPERATURE.get(unit)! };
   return kind === 'STATE' && unit === 'code' ? plain('CODE', 1) : undefined;
 }
 
