@@ -51,10 +51,11 @@ async function start(options: Options): Promise<void> {
     let api: ApiServer | null = null;
     try {
       // Before the replay, so that a port that is taken is told at once.
-      if (!options.once)
+      if (!options.once) {
         // Loaded here, as the web framework would make every other command start later.
         const { serveApi } = await import('../serve-api.ts');
         api = await serveApi({ engineUrl: engine.url, namespace: options.namespace, host: '127.0.0.1', port: options.port });
+      }
       await replay(engine.url, pipeline, options, api?.address ?? null, signal);
       if (signal.aborted) {
         console.error(`Interrupted. The same command goes on where it ended.`);
