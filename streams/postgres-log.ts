@@ -51,13 +51,16 @@ export async function openPostgresLog({ url, namespace, topics = TOPICS }: Postg
   }
 }
 
-const APPEND_CALL = 'log_append($1::text[], $2::int[], $3::int[], $4::int[], $5::bytea, $6::int[], $7::text[], $8::bigint[], $9::bigint[])';
+/** The statement of an append; `channel` is an identifier. */
+export function appendStatement(channel: string): string {
+  return `SELECT log_append($1::text[], $2::int[], $3::int[], $4::int[], $5::bytea, $6::int[], $7::text[], $8::bigint[], $9::bigint[]), pg_notify('${channel}', '')`;
+}
 
 /**
  * Per request the batch that holds the offset, and those after it up to the bounds. One statement sees one moment of the
  * database, which makes the look consistent.
  */
-const READ = `
+export const READ_STATEMENT = `
 SELECT r.ordinal::int4 AS ordinal, p.next_offset, b.first_offset, b.end_offset, b.appended_ms, b.payload
 FROM unnest($1::text[], $2::int[], $3::bigint[]) WITH ORDINALITY AS r (topic, partition, wanted, ordinal)
 JOIN log_partition p ON p.topic = r.topic AND p.partition = r.partition
@@ -133,7 +136,7 @@ class PostgresLog implements EventLog {
     try {
       await client.query({
         name: 'log_append',
-        text: `SELECT ${APPEND_CALL}, pg_notify('${this.schema}', '')`,
+        text: appendStatement(this.schema),
         values: [topics, partitions, counts, sizes, blob, sourceBatch, sourceNames, sourceFirst, sourceLast],
       });
       return true;
@@ -174,7 +177,7 @@ class PostgresLog implements EventLog {
     const topics = requests.map(({ at }) => at.topic);
     const partitions = requests.map(({ at }) => at.partition);
     const offsets = requests.map(({ offset }) => offset);
-    const query = binary(READ, [topics, partitions, offsets, options.maxBytes, options.maxRecords], 'log_read');
+    const query = binary(READ_STATEMENT, [topics, partitions, offsets, options.maxBytes, options.maxRecords], 'log_read');
     const { rows } = await reached(this.pool.query<BatchRow>(query));
     const results: ReadResult[] = requests.map(({ offset }) => ({ records: [], nextOffset: offset }));
     for (const row of rows) {

@@ -2,10 +2,10 @@
  * The schema registry of the embedded engine: a table of our own that the API serves at the Confluent paths. Subjects
  * are "<topic>-value". Start refuses where an id means another schema than the one this namespace recorded.
  */
-import { Codec, fingerprint } from '../schemas/codec.ts';
+import { Codec, fingerprint, type RegisteredSchema } from '../schemas/codec.ts';
 import { currentSchemas } from '../schemas/files.ts';
 import { IflexError } from './errors.ts';
-import { inTransaction, openPool } from './postgres.ts';
+import { type Client, inTransaction, openPool, reached } from './postgres.ts';
 import { namespaceSchema } from './postgres-log.ts';
 import { TOPICS } from './topics.ts';
 
@@ -14,43 +14,59 @@ CREATE SCHEMA IF NOT EXISTS iflex_registry;
 CREATE TABLE IF NOT EXISTS iflex_registry.schema (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, fingerprint text UNIQUE NOT NULL, schema text NOT NULL);
 CREATE TABLE IF NOT EXISTS iflex_registry.subject (subject text, version int, schema_id int NOT NULL REFERENCES iflex_registry.schema, PRIMARY KEY (subject, version), UNIQUE (subject, schema_id));`;
 
-/** Registers the current schemas of all written topics and returns a codec that knows every schema of the registry. */
+/**
+ * Registers the current schemas of all written topics and returns a codec that knows every schema of the registry. Throws
+ * SCHEMA_MISMATCH or DATABASE_UNREACHABLE.
+ */
 export async function openRegistry(url: string, namespace: string): Promise<Codec> {
   const current = currentSchemas();
   const codec = new Codec(current.values());
   const pool = await openPool(url, 'registry', 1);
   try {
-    await inTransaction(pool, async (client) => {
-      await client.query("SELECT pg_advisory_xact_lock(hashtext('iflex registry'))");
-      await client.query(TABLES);
-      for (const [name, schema] of current) {
-        const print = fingerprint(schema);
-        await client.query('INSERT INTO iflex_registry.schema (fingerprint, schema) VALUES ($1, $2) ON CONFLICT (fingerprint) DO NOTHING', [
-          print,
-          schema,
-        ]);
-        const subjects = TOPICS.filter((topic) => topic.schema === name && !topic.draft).map((topic) => `${topic.name}-value`);
-        await client.query(
-          `INSERT INTO iflex_registry.subject SELECT s, coalesce((SELECT max(version) FROM iflex_registry.subject WHERE subject = s), 0) + 1, (SELECT id FROM iflex_registry.schema WHERE fingerprint = $2)
-           FROM unnest($1::text[]) AS s ON CONFLICT (subject, schema_id) DO NOTHING`,
-          [subjects, print],
-        );
-      }
-      const { rows } = await client.query('SELECT id, fingerprint, schema FROM iflex_registry.schema ORDER BY id');
-      for (const row of rows as { id: number; schema: string }[]) codec.register(row);
-      const recorded = `${namespaceSchema(namespace)}.recorded_schema`;
-      await client.query(`INSERT INTO ${recorded} SELECT id, fingerprint FROM iflex_registry.schema ON CONFLICT DO NOTHING`);
-      const wrong = await client.query(
-        `SELECT r.id FROM ${recorded} r LEFT JOIN iflex_registry.schema s USING (id) WHERE s.fingerprint IS DISTINCT FROM r.fingerprint`,
-      );
-      if (wrong.rows.length > 0)
-        throw new IflexError(
-          'SCHEMA_MISMATCH',
-          `The registry gives the schema ids ${wrong.rows.map((row) => row.id).join(', ')} another meaning than this log's events were written with. Restore the registry that belongs to this log.`,
-        );
-    });
+    await reached(
+      inTransaction(pool, async (client) => {
+        await client.query("SELECT pg_advisory_xact_lock(hashtext('iflex registry'))");
+        await client.query(TABLES);
+        for (const [name, schema] of current) await registerSchema(client, name, schema);
+        const { rows } = await client.query('SELECT id, schema FROM iflex_registry.schema ORDER BY id');
+        for (const row of rows as RegisteredSchema[]) codec.register(row);
+        await compareWithRecorded(client, `${namespaceSchema(namespace)}.recorded_schema`);
+      }),
+    );
   } finally {
     await pool.end();
   }
   return codec;
+}
+
+/** Numbers a schema where it is new, and makes it the next version of its topics' subjects where it is not one yet. */
+async function registerSchema(client: Client, name: string, schema: string): Promise<void> {
+  const print = fingerprint(schema);
+  // Not ON CONFLICT: that would use up an id each time.
+  await client.query(
+    `INSERT INTO iflex_registry.schema (fingerprint, schema) SELECT $1::text, $2::text
+      WHERE NOT EXISTS (SELECT FROM iflex_registry.schema WHERE fingerprint = $1::text)`,
+    [print, schema],
+  );
+  const subjects = TOPICS.filter((topic) => topic.schema === name && !topic.draft).map((topic) => `${topic.name}-value`);
+  await client.query(
+    `INSERT INTO iflex_registry.subject
+      SELECT s, coalesce((SELECT max(version) FROM iflex_registry.subject WHERE subject = s), 0) + 1, (SELECT id FROM iflex_registry.schema WHERE fingerprint = $2)
+      FROM unnest($1::text[]) AS s ON CONFLICT (subject, schema_id) DO NOTHING`,
+    [subjects, print],
+  );
+}
+
+/** Records what each id means to this namespace's bytes; refuses a registry that means something else by one of them. */
+async function compareWithRecorded(client: Client, recorded: string): Promise<void> {
+  await client.query(`INSERT INTO ${recorded} SELECT id, fingerprint FROM iflex_registry.schema ON CONFLICT DO NOTHING`);
+  const { rows } = await client.query(
+    `SELECT r.id FROM ${recorded} r LEFT JOIN iflex_registry.schema s USING (id) WHERE s.fingerprint IS DISTINCT FROM r.fingerprint ORDER BY id`,
+  );
+  if (rows.length === 0) return;
+  const ids = rows.map(({ id }) => id).join(', ');
+  throw new IflexError(
+    'SCHEMA_MISMATCH',
+    `The registry gives the schema ids ${ids} another meaning than this log's events were written with. Restore the registry that belongs to this log.`,
+  );
 }

@@ -1,4 +1,5 @@
 import type { Benchmark } from './benchmark.ts';
+import { LOG_BENCHMARKS } from './log-throughput.ts';
 
 /** All benchmarks. One more is its file, its rows in targets.ts, and a line here. */
-export const BENCHMARKS: readonly Benchmark[] = [];
+export const BENCHMARKS: readonly Benchmark[] = [...LOG_BENCHMARKS];
