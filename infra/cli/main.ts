@@ -1,6 +1,7 @@
 /** The `iflex` command: one file of this folder for each group of commands. */
 import { Command } from 'commander';
 import { IflexError } from '../../streams/errors.ts';
+import { registerImport } from './import.ts';
 import { registerInstance } from './instance.ts';
 import { registerNamespaces } from './namespaces.ts';
 import { registerRebuild } from './rebuild.ts';
@@ -16,6 +17,7 @@ const program = new Command('iflex')
   .description('Event-sourced demand-side flexibility: readings in, aligned series, forecasts and decisions out.')
   .showHelpAfterError('(run with --help to see what there is)');
 for (const register of [
+  registerImport,
   registerInstance,
   registerNamespaces,
   registerRebuild,

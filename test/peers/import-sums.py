@@ -34,6 +34,11 @@ def nearest(over, under):
     return (2 * over + under) // (2 * under)
 
 
+def milli_watt_hours(text):
+    """Whole milliwatt-hours nearest to a decimal of kWh, ties upwards."""
+    return int((Decimal(text) * 1_000_000 + Decimal("0.5")).to_integral_value(ROUND_FLOOR))
+
+
 def wider(five_minutes):
     sums = {300: five_minutes}
     for width in WIDTHS:
@@ -86,7 +91,7 @@ def lcl(folder):
     for path in sorted(Path(folder).glob("*.csv.gz")):
         with gzip.open(path, "rt") as file:
             for row in csv.DictReader(file):
-                energy = int(Decimal(row["energy(kWh/hh)"].strip()) * 1_000_000)
+                energy = milli_watt_hours(row["energy(kWh/hh)"].strip())
                 points.setdefault(row["LCLid"], []).append((seconds(row["tstp"]), energy))
     result = {}
     for meter, readings in points.items():
@@ -131,8 +136,7 @@ def heat(path):
     with gzip.open(path, "rt") as file:
         for row in csv.DictReader(file):
             stamp = seconds(row["time_rounded"].replace("T", " ").rstrip("Z"))
-            register = (Decimal(row["energy_heat_kwh"]) * 1_000_000 + Decimal("0.5")).to_integral_value(ROUND_FLOOR)
-            readings.append((stamp, int(register)))
+            readings.append((stamp, milli_watt_hours(row["energy_heat_kwh"])))
     five_minutes = {}
     for (start, before), (end, after) in zip(readings, readings[1:]):
         spread(five_minutes, start, end, after - before)

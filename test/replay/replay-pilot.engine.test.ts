@@ -16,7 +16,7 @@ const MAX = Number.POSITIVE_INFINITY;
 describe('the first days of the bundled pilot', () => {
   let source: string;
   before(async () => {
-    source = await feedNew(engine, bundledPilot(2).facts);
+    source = await feedNew(engine, (await bundledPilot(2)).facts);
   });
 
   it('replayed twice as what-if and verified from their journal give the same canonical bytes', async () => {

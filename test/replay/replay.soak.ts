@@ -13,7 +13,7 @@ const MAX = Number.POSITIVE_INFINITY;
 describe('the whole bundled pilot', () => {
   let source: string;
   before(async () => {
-    source = await feedNew(engine, bundledPilot(BUNDLED_DAYS).facts);
+    source = await feedNew(engine, (await bundledPilot(BUNDLED_DAYS)).facts);
   });
 
   it('gives the same canonical bytes live, in two what-if replays, and from the journals of all three', async () => {

@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { promisify } from 'node:util';
+import { PROJECT_FOLDER } from '../../infra/engine.ts';
+import { openTestEngine } from '../engine.ts';
+
+const engine = await openTestEngine();
+const folder = mkdtempSync(join(tmpdir(), 'iflex-import-cli-'));
+after(() => rmSync(folder, { recursive: true }));
+
+const iflex = (...args: string[]) =>
+  promisify(execFile)(process.execPath, [join(PROJECT_FOLDER, 'infra', 'cli', 'main.ts'), ...args], {
+    env: { ...process.env, DATABASE_URL: engine.url },
+  });
+
+test('from a new pilot to imported and processed readings by commands alone; again changes nothing', async () => {
+  const namespace = engine.namespace();
+  const pilot = join(folder, 'pilot');
+  await iflex('pilot', 'new', 'Gauges', '--country', 'GB', '--zone', 'Europe/London', '--since', '2012-01-01', '--folder', pilot);
+  const added = await iflex('site', 'add', pilot, '--point', 'grid-import,interval-energy,30 min,electricity');
+  const site = readFileSync(added.stdout.split('\n')[0], 'utf8');
+  const [siteId, pointId] = [/site-[0-9a-f]+/, /point-[0-9a-f]+/].map((pattern) => pattern.exec(site)![0]);
+  assert.match((await iflex('site', 'check', pilot)).stdout, /1 sites, 1 points: good/);
+  assert.match((await iflex('pilot', 'declare', pilot, '--namespace', namespace)).stdout, /2 declared, 0 unchanged/);
+
+  const mapping = join(folder, 'mapping.yaml');
+  writeFileSync(mapping, `extends: low-carbon-london\nmeters:\n  M1: { site: ${siteId}, points: { grid-import: ${pointId} } }\n`);
+  const file = join(folder, 'a.csv');
+  const lines = ['00:00,0.5', '00:30,0.25', '00:30,0.25', '01:30,0.125', '01:00,x'].map(
+    (line) => `M1,2013-01-01 ${line.replace(',', ':00,')}`,
+  );
+  writeFileSync(file, `LCLid,tstp,energy(kWh/hh)\n${lines.join('\n')}\n`);
+  const importAgain = async () => JSON.parse((await iflex('import', mapping, file, '--namespace', namespace, '--json')).stdout);
+  const report = await importAgain();
+  assert.deepEqual(
+    [report.lines, report.readings, report.doubled.identical, report.rejected, report.missing.readings, report.missing.longestGapMs],
+    [5, 4, 1, { VALUE_UNREADABLE: 1 }, 1, 1_800_000],
+  );
+  assert.ok(report.facts.appended > 0);
+  const rows = await iflex('tap', 'resampled.60m', '--namespace', namespace, '--format', 'csv');
+  assert.match(rows.stdout, /750000/);
+  assert.equal((await importAgain()).facts.appended, 0);
+  const text = await iflex('import', mapping, file, '--namespace', namespace, '--no-run', '--points');
+  assert.match(text.stdout, /read +5 lines of 1 files: 4 readings/);
+  assert.match(text.stdout, new RegExp(`${siteId} ${pointId}: 4 readings, 1 doubled, 1 missing in 1 gaps`));
+  await assert.rejects(iflex('import', 'no-such-preset', file), /CONFIG_INVALID: no-such-preset is neither a mapping file nor a preset/);
+});
