@@ -1,12 +1,11 @@
 /** The pilot that comes with the project: a measured household beside simulated sites, over the same four weeks. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DAY_MS } from '../../streams/limits.ts';
 import type { Fact } from '../facts.ts';
 import { declarationFacts } from '../instance/declare.ts';
 import { type Instance, readInstance } from '../instance/read-instance.ts';
 import { inOrderOfKnowledge, PARIS, type SimulatedSite, simulateSites } from '../simulate/simulate.ts';
-import { householdDeliveries, SLICE_DAYS, SLICE_FILE, SLICE_START_MS } from './household.ts';
+import { householdDeliveries, SLICE_DAYS, SLICE_START_MS } from './household.ts';
 
 export const BUNDLED_DAYS = SLICE_DAYS;
 export const BUNDLED_FOLDER = join(import.meta.dirname, 'demo');
@@ -26,11 +25,11 @@ export function simulatedSites(): SimulatedSite[] {
 }
 
 /** What became known in the first so many days. Throws CONFIG_INVALID where the files of the pilot are not as they should be. */
-export function bundledPilot(days: number): BundledPilot {
+export async function bundledPilot(days: number): Promise<BundledPilot> {
   const instance = readInstance(BUNDLED_FOLDER);
   const household = instance.sites.find(({ origin }) => origin === 'MEASURED')!;
   const simulated = simulatedSites();
-  const deliveries = [...householdDeliveries(readFileSync(join(BUNDLED_FOLDER, SLICE_FILE)), household)];
+  const deliveries = await householdDeliveries(BUNDLED_FOLDER, household);
   for (const site of simulated) deliveries.push(...site.deliveries);
   const untilMs = SLICE_START_MS + days * DAY_MS;
   const known = days < SLICE_DAYS ? deliveries.filter(({ value }) => value.knownAtMs < untilMs) : deliveries;

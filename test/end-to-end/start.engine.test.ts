@@ -95,8 +95,9 @@ const totals = (output: string) =>
   output.split('\n').filter((line) => /^(Events|Readings|Series|Forecasts|Rejected|Notices| +\d+m:)/.test(line));
 const nothingRuns = () => assert.ok(!existsSync(join(state, 'data-18', 'postmaster.pid')), 'nothing is left running');
 
+const { facts, instance } = await bundledPilot(DAYS);
+
 describe('npm start', { timeout: 300_000 }, () => {
-  const { facts, instance } = bundledPilot(DAYS);
   const household = instance.sites.find(({ origin }) => origin === 'MEASURED')!;
   let printed: string;
 
