@@ -110,7 +110,8 @@ function openapi(version: string) {
       title: 'iflex API',
       version,
       description:
-        'Sites, aligned series, forecasts, and what could not be used. Import is positive. Every route but the documentation and the health checks needs a token: `iflex token new --role operator --expires 30d`.',
+        'Sites, aligned series, forecasts, and what could not be used. Import is positive. Every route but the documentation ' +
+        'and the health checks needs a token: `iflex token new --role operator --expires 30d`.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],

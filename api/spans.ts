@@ -1,6 +1,6 @@
 /** The span of time that a request asks for, with what it leaves out filled in from the data. */
 import { IflexError } from '../streams/errors.ts';
-import { MAX_SPAN_WINDOWS } from '../streams/limits.ts';
+import { DAY_MS, MAX_SPAN_WINDOWS } from '../streams/limits.ts';
 import { instantOf } from './times.ts';
 
 export interface Span {
@@ -25,7 +25,7 @@ export function spanOf(
   if (toMs - fromMs > MAX_SPAN_WINDOWS * windowMs)
     throw new IflexError(
       'SPAN_TOO_LONG',
-      `At this resolution one request may span ${Math.floor((MAX_SPAN_WINDOWS * windowMs) / 86_400_000)} days at most. Ask in parts, or for a coarser resolution.`,
+      `At this resolution one request may span ${Math.floor((MAX_SPAN_WINDOWS * windowMs) / DAY_MS)} days at most.`,
     );
   return { fromMs, toMs };
 }

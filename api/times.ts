@@ -30,7 +30,7 @@ export function instantOf(text: string, timeZone: string, name: string): number 
   if (!(atMs >= FIRST_MS && atMs <= LAST_MS))
     throw new IflexError(
       'REQUEST_INVALID',
-      `${name}: "${text.slice(0, 40)}" is not a time from 1971 to 2199. Write 2026-03-29T00:00:00Z, with any offset, or 2026-03-29 for the start of a local day.`,
+      `${name}: "${text.slice(0, 40)}" is not a time from 1971 to 2199, such as 2026-03-29T00:00:00+02:00 or 2026-03-29 (its local start).`,
     );
   return atMs;
 }

@@ -16,8 +16,9 @@ export interface NoticeRow extends Place {
 /** What the data show about themselves, newest first. */
 export async function dataNotices(pool: Pool, ask: SetAsideAsk): Promise<NoticeRow[]> {
   const { rows } = await pool.query(
-    `SELECT topic_partition AS "partition", topic_offset AS "offset", site_id AS "siteId", point_id AS "pointId", ${epochMs('known_at')} AS "knownAtMs",
-       ${epochMs('start_at')} AS "startMs", kind, value, other_value AS "otherValue", notice_count AS "count" FROM notice ${setAsideWhere('notice', 'kind')}`,
+    `SELECT topic_partition AS "partition", topic_offset AS "offset", site_id AS "siteId", point_id AS "pointId",
+       ${epochMs('known_at')} AS "knownAtMs", ${epochMs('start_at')} AS "startMs", kind, value, other_value AS "otherValue",
+       notice_count AS "count" FROM notice ${setAsideWhere('notice', 'kind')}`,
     setAsideParameters(ask),
   );
   return rows;

@@ -10,7 +10,8 @@ export interface SiteRow {
   knownAtMs: number;
 }
 
-export const SITE_COLUMNS = `site_id AS "siteId", pilot_id AS "pilotId", time_zone AS "timeZone", kind, origin, ${epochMs('known_at')} AS "knownAtMs"`;
+export const SITE_COLUMNS = `site_id AS "siteId", pilot_id AS "pilotId", time_zone AS "timeZone", kind, origin,
+  ${epochMs('known_at')} AS "knownAtMs"`;
 
 /** One site, whoever asks: the caller decides whether it may be shown. */
 export async function findSite(pool: Pool, siteId: string): Promise<SiteRow | null> {

@@ -1,5 +1,6 @@
 import type { Pool } from '../../streams/postgres.ts';
 import { epochMs, instant } from './epoch-ms.ts';
+import { horizon } from './series-windows.ts';
 
 export interface ForecastRow {
   startMs: number;
@@ -34,14 +35,15 @@ export interface ForecastsPage {
 
 /** Forecasts of a point for slots that start in [fromMs, toMs), by slot, then by belief time. */
 export async function forecastIssues(pool: Pool, ask: ForecastsAsk): Promise<ForecastsPage> {
-  const span = `point_ref = $1 AND start_at >= ${instant(2)} AND start_at < ${instant(3)} AND ($5::float8 IS NULL OR issued_at <= ${instant(5)})`;
+  const span = `point_ref = $1 AND start_at >= ${instant(2)} AND start_at < ${instant(3)}
+    AND ($5::float8 IS NULL OR issued_at <= ${instant(5)})`;
   const { text, values } = ask.latestOnly ? latestIssues(ask, span) : allIssues(ask, span);
   const { rows } = await pool.query({
     name: `forecast-issues ${ask.latestOnly ? 'latest' : 'all'}`,
     text: `WITH page AS MATERIALIZED (${text} LIMIT $4::int + 1)
-      SELECT ${epochMs('start_at')} AS "startMs", ${epochMs('start_at')} + width_ms AS "endMs", ${epochMs('issued_at')} AS "issuedAtMs", model, method,
-        q10_w AS "q10W", q50_w AS "q50W", q90_w AS "q90W", residual_count AS "residualCount",
-        CASE WHEN (SELECT count(*) FROM page) > $4 THEN (SELECT ${epochMs('max(issued_at)')} FROM forecast WHERE ${span}) END AS "horizonMs"
+      SELECT ${epochMs('start_at')} AS "startMs", ${epochMs('start_at')} + width_ms AS "endMs", ${epochMs('issued_at')} AS "issuedAtMs",
+        model, method, q10_w AS "q10W", q50_w AS "q50W", q90_w AS "q90W", residual_count AS "residualCount",
+        ${horizon('page', 'issued_at', 'forecast', span)}
       FROM page ORDER BY start_at, issued_at`,
     values: [ask.pointRef, ask.fromMs, ask.toMs, ask.limit, ask.asOfMs, ...values],
   });
@@ -50,14 +52,16 @@ export async function forecastIssues(pool: Pool, ask: ForecastsAsk): Promise<For
 
 function latestIssues({ after }: ForecastsAsk, span: string): { text: string; values: unknown[] } {
   return {
-    text: `SELECT DISTINCT ON (start_at) * FROM forecast WHERE ${span} AND ($6::float8 IS NULL OR start_at > ${instant(6)}) ORDER BY start_at, issued_at DESC`,
+    text: `SELECT DISTINCT ON (start_at) * FROM forecast WHERE ${span} AND ($6::float8 IS NULL OR start_at > ${instant(6)})
+      ORDER BY start_at, issued_at DESC`,
     values: [after?.startMs ?? null],
   };
 }
 
 function allIssues({ after }: ForecastsAsk, span: string): { text: string; values: unknown[] } {
   return {
-    text: `SELECT * FROM forecast WHERE ${span} AND ($6::float8 IS NULL OR (start_at, issued_at) > (${instant(6)}, ${instant(7)})) ORDER BY start_at, issued_at`,
+    text: `SELECT * FROM forecast WHERE ${span} AND ($6::float8 IS NULL OR (start_at, issued_at) > (${instant(6)}, ${instant(7)}))
+      ORDER BY start_at, issued_at`,
     values: [after?.startMs ?? null, after?.issuedAtMs ?? null],
   };
 }

@@ -15,8 +15,9 @@ export interface LatestRow {
 export async function latestValues(pool: Pool, siteId: string, pointId: string | null): Promise<LatestRow[]> {
   const { rows } = await pool.query({
     name: 'latest-values',
-    text: `SELECT point_id AS "pointId", kind, ${epochMs('start_at')} AS "startMs", last, mean, quality, ${epochMs('known_at')} AS "knownAtMs"
-      FROM point JOIN latest_value USING (point_ref) WHERE site_id = $1 AND ($2::text IS NULL OR point_id = $2) ORDER BY point_id`,
+    text: `SELECT point_id AS "pointId", kind, ${epochMs('start_at')} AS "startMs", last, mean, quality,
+        ${epochMs('known_at')} AS "knownAtMs" FROM point JOIN latest_value USING (point_ref)
+      WHERE site_id = $1 AND ($2::text IS NULL OR point_id = $2) ORDER BY point_id`,
     values: [siteId, pointId],
   });
   return rows;

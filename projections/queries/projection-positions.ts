@@ -10,7 +10,8 @@ export interface ProjectionPosition {
 /** Where the current build of each projection stands in its topics, as far as it has begun. */
 export async function projectionPositions(pool: Pool): Promise<ProjectionPosition[]> {
   const { rows } = await pool.query(
-    `SELECT name, topic, partition, next_offset AS "nextOffset" FROM projection_position JOIN projection_build USING (name, build) WHERE current`,
+    `SELECT name, topic, partition, next_offset AS "nextOffset"
+       FROM projection_position JOIN projection_build USING (name, build) WHERE current`,
   );
   return rows;
 }

@@ -34,8 +34,9 @@ export interface SetAsideAsk {
   limit: number;
 }
 
-export const REJECTED_COLUMNS = `topic_partition AS "partition", topic_offset AS "offset", site_id AS "siteId", point_id AS "pointId", ${epochMs('known_at')} AS "knownAtMs",
-  ${epochMs('start_at')} AS "startMs", code, reason, source, reading_count AS "readingCount", byte_length AS "byteLength", sha256`;
+export const REJECTED_COLUMNS = `topic_partition AS "partition", topic_offset AS "offset", site_id AS "siteId", point_id AS "pointId",
+  ${epochMs('known_at')} AS "knownAtMs", ${epochMs('start_at')} AS "startMs", code, reason, source, reading_count AS "readingCount",
+  byte_length AS "byteLength", sha256`;
 
 /** Conditions of both lists, for parameters $1 … $9, and the order that makes pages stable: newest first. */
 export function setAsideWhere(table: string, codeColumn: string): string {

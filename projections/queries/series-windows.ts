@@ -50,8 +50,18 @@ const SPAN = `point_ref = $1 AND start_at >= ${instant(2)} AND start_at < ${inst
 /** Rows of a table and its history that hold at a time of knowledge: of each window the latest revision known by then. */
 export function knownRows(table: string, span: string, asOfParameter: number): string {
   const known = `${span} AND known_at <= ${instant(asOfParameter)}`;
-  return `(SELECT DISTINCT ON (start_at) * FROM (SELECT * FROM ${table} WHERE ${known} UNION ALL SELECT * FROM ${table}_history WHERE ${known}) AS every
-    ORDER BY start_at, revision DESC)`;
+  const every = `SELECT * FROM ${table} WHERE ${known} UNION ALL SELECT * FROM ${table}_history WHERE ${known}`;
+  return `(SELECT DISTINCT ON (start_at) * FROM (${every}) AS every ORDER BY start_at, revision DESC)`;
+}
+
+/** Columns that windows and sums over the calendar have in common. */
+export const VALUE_COLUMNS = `${epochMs('known_at')} AS "knownAtMs", energy_mwh AS "energyMilliWh", mean, min, max, last,
+  reading_count AS "readingCount", covered_ms::bigint AS "coveredMs", measured_ms::bigint AS "measuredMs", quality, flags, revision, reason`;
+
+/** Where a page (with one row more than its limit, $4) is not the last: when the latest of the span became known; else null. */
+export function horizon(page: string, knownColumn: string, table: string, span: string): string {
+  const latest = `SELECT ${epochMs(`max(${knownColumn})`)} FROM ${table} WHERE ${span}`;
+  return `CASE WHEN (SELECT count(*) FROM ${page}) > $4 THEN (${latest}) END AS "horizonMs"`;
 }
 
 /** Windows of a point in ascending order. */
@@ -62,11 +72,10 @@ export async function seriesWindows(pool: Pool, ask: WindowsAsk): Promise<Window
   const source = ask.asOfMs === null ? `(SELECT * FROM ${table} WHERE ${SPAN})` : knownRows(table, SPAN, 7);
   const { rows } = await pool.query({
     name: `series-windows ${ask.width} ${ask.asOfMs === null ? 'now' : 'as-of'}`,
-    text: `WITH page AS MATERIALIZED (SELECT * FROM ${source} AS known WHERE quality <= $5 AND covered_ms >= $6 ORDER BY start_at LIMIT $4::int + 1)
-      SELECT ${epochMs('start_at')} AS "startMs", ${epochMs('start_at')} + ${WIDTH_MS[ask.width]} AS "endMs", ${epochMs('known_at')} AS "knownAtMs",
-        energy_mwh AS "energyMilliWh", mean, min, max, last, reading_count AS "readingCount", covered_ms::bigint AS "coveredMs",
-        measured_ms::bigint AS "measuredMs", quality, flags, revision, reason,
-        CASE WHEN (SELECT count(*) FROM page) > $4 THEN (SELECT ${epochMs('max(known_at)')} FROM ${table} WHERE ${SPAN}) END AS "horizonMs"
+    text: `WITH page AS MATERIALIZED (SELECT * FROM ${source} AS known WHERE quality <= $5 AND covered_ms >= $6
+        ORDER BY start_at LIMIT $4::int + 1)
+      SELECT ${epochMs('start_at')} AS "startMs", ${epochMs('start_at')} + ${WIDTH_MS[ask.width]} AS "endMs", ${VALUE_COLUMNS},
+        ${horizon('page', 'known_at', table, SPAN)}
       FROM page ORDER BY start_at`,
     values,
   });

@@ -6,6 +6,7 @@ CREATE TABLE {{rejected}} (
   PRIMARY KEY (topic_partition, topic_offset)
 );
 CREATE INDEX ON {{rejected}} (site_id, known_at);
+CREATE INDEX ON {{rejected}} (known_at, topic_partition, topic_offset);
 CREATE TABLE {{notice}} (
   topic_partition int, topic_offset bigint, site_id text COLLATE "C" NOT NULL, point_id text COLLATE "C" NOT NULL,
   known_at timestamptz NOT NULL, start_at timestamptz NOT NULL, kind text NOT NULL, value float8, other_value float8,
@@ -13,3 +14,4 @@ CREATE TABLE {{notice}} (
   PRIMARY KEY (topic_partition, topic_offset)
 );
 CREATE INDEX ON {{notice}} (site_id, known_at);
+CREATE INDEX ON {{notice}} (known_at, topic_partition, topic_offset);
