@@ -2,6 +2,8 @@
  * Avro binary primitives over one growing buffer (Avro 1.11 specification, "Binary Encoding"). Longs are limited to
  * -2^52 to 2^52 - 1, where zig-zag in double arithmetic is exact; what lies beyond is refused rather than rounded.
  */
+import { KnownTexts } from './known-texts.ts';
+
 export const LONG_LIMIT = 2 ** 52;
 
 /** Why bytes or a value were refused; `code` is one of the documented error codes. */
@@ -17,8 +19,9 @@ export class CodecError extends Error {
 const undecodable = (message: string) => new CodecError('EVENT_UNDECODABLE', message);
 const invalid = (message: string) => new CodecError('EVENT_INVALID', message);
 
-const MAX_INTERNED = 200_000;
 const MAX_INTERNED_LENGTH = 64;
+/** Shared by all who read one byte, who must not change it. */
+const ONE_BYTE = Array.from({ length: 256 }, (_, byte) => Buffer.from([byte]));
 
 /** Reads one body; every read is bounded by the end of the bytes. */
 export class AvroReader {
@@ -28,7 +31,7 @@ export class AvroReader {
   private view: DataView<ArrayBufferLike> = new DataView(new ArrayBuffer(0));
   private viewOf: ArrayBufferLike | null = null;
   /** Pseudonymous ids come again and again: one string each saves allocation and makes comparisons cheap. */
-  private interned = new Map<number, string>();
+  private texts = new KnownTexts();
 
   open(bytes: Uint8Array, from: number): void {
     this.bytes = bytes;
@@ -113,14 +116,12 @@ export class AvroReader {
     const from = this.position;
     this.position = from + length;
     if (length > MAX_INTERNED_LENGTH) return decodeText(this.bytes, from, this.position);
-    const bytes = this.bytes;
-    let hash = 0x811c9dc5 ^ length;
-    for (let i = from; i < this.position; i++) hash = Math.imul(hash ^ bytes[i], 0x01000193);
-    const known = this.interned.get(hash);
-    if (known !== undefined && sameText(known, bytes, from, length)) return known;
-    const text = decodeText(bytes, from, this.position);
-    if (this.interned.size >= MAX_INTERNED) this.interned.clear();
-    this.interned.set(hash, text);
+    return this.texts.find(this.view, this.bytes.byteOffset + from, length) ?? this.remember(from, length);
+  }
+
+  private remember(from: number, length: number): string {
+    const text = decodeText(this.bytes, from, this.position);
+    this.texts.add(this.view, this.bytes.byteOffset + from, length, text);
     return text;
   }
 
@@ -128,6 +129,8 @@ export class AvroReader {
     const length = this.length();
     const from = this.position;
     this.position = from + length;
+    // A view costs as much as the rest of a small event, and one byte (a quality for all) is the usual case.
+    if (length === 1) return ONE_BYTE[this.bytes[from]];
     return this.bytes.subarray(from, this.position);
   }
 
@@ -150,25 +153,21 @@ export class AvroReader {
 
   longs(): number[] {
     const count = this.block(1);
-    const values: number[] = new Array(count);
-    for (let i = 0; i < count; i++) values[i] = this.long();
-    if (count > 0) for (let more = this.block(1); more > 0; more = this.block(1)) for (let i = 0; i < more; i++) values.push(this.long());
+    if (count === 0) return [];
+    const values: number[] = count === 1 ? [this.long()] : new Array(count);
+    if (count > 1) for (let i = 0; i < count; i++) values[i] = this.long();
+    for (let more = this.block(1); more > 0; more = this.block(1)) for (let i = 0; i < more; i++) values.push(this.long());
     return values;
   }
 
   doubles(): number[] {
     const count = this.block(8);
-    const values: number[] = new Array(count);
-    for (let i = 0; i < count; i++) values[i] = this.double();
-    if (count > 0) for (let more = this.block(8); more > 0; more = this.block(8)) for (let i = 0; i < more; i++) values.push(this.double());
+    if (count === 0) return [];
+    const values: number[] = count === 1 ? [this.double()] : new Array(count);
+    if (count > 1) for (let i = 0; i < count; i++) values[i] = this.double();
+    for (let more = this.block(8); more > 0; more = this.block(8)) for (let i = 0; i < more; i++) values.push(this.double());
     return values;
   }
-}
-
-function sameText(text: string, bytes: Uint8Array, from: number, length: number): boolean {
-  if (text.length !== length) return false;
-  for (let i = 0; i < length; i++) if (text.charCodeAt(i) !== bytes[from + i]) return false;
-  return true;
 }
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

@@ -201,7 +201,10 @@ class Generator {
       const declared = new Set(names);
       const encode = (w, v) => {
         if (v === null || typeof v !== 'object') throw bad(${JSON.stringify(json.name)} + ' is missing or not an object.');
-        for (const k in v) if (!declared.has(k)) throw bad('The field ' + k + ' is not declared.');
+        let count = 0;
+        for (const k in v) count++;
+        // Each declared field is refused below where it is missing, so that as many fields are the same fields.
+        if (count !== ${names.length}) for (const k in v) if (!declared.has(k)) throw bad('The field ' + k + ' is not declared.');
         ${writes.join('\n')}
       };
       const decode = (r) => ({ ${names.map((name, i) => `${name}: g${i}(r)`).join(', ')} });

@@ -12,7 +12,7 @@ import type { Emit } from '../../streams/processor.ts';
 import { compose, Emission, FLAG_NEGATIVE, FLAG_OUTLIER, FLAG_STUCK, WIDTHS, type Window } from './emission.ts';
 import { emitNotice, hotFromMs, markPending } from './intake.ts';
 import { type PointState, REASON_FIRST } from './point-state.ts';
-import { disturb, type SiteState } from './resampler.ts';
+import type { SiteState } from './resampler.ts';
 import { computeWindows, coveredThroughMs, hasEnergy, JITTER_LOOKBACK, reachMs, waitMs } from './segments.ts';
 import { STEP_MS, WindowScratch } from './window-scratch.ts';
 
@@ -31,14 +31,16 @@ const window: Window = {
   quality: 0,
 };
 
-/** Visits all points where windows of one may close, else only those that have something else to do. */
+/**
+ * Once in five minutes, when a window's grace is over: a site does all its work then, so that late readings share an
+ * event and a revision, and a tick in between costs nothing.
+ */
 export function closeWindows(site: SiteState, tickMs: number, emit: Emit): void {
-  const everyone = tickMs >= site.dueMs;
-  if (!everyone && site.restless.length === 0) return;
-  const visited = everyone ? [...site.points.values()] : site.restless.sort((a, b) => a.order - b.order);
+  const step = Math.floor((tickMs - GRACE_MS) / STEP_MS);
+  if (step <= site.closedStep) return;
+  site.closedStep = step;
   const emission = new Emission(site.siteId, tickMs, emit);
-  for (const point of visited) {
-    point.restless = false;
+  for (const point of site.points.values()) {
     if (point.openedFromMs !== Number.POSITIVE_INFINITY) {
       if (point.dirty !== null) revise(point, emission);
       const closeToMs = closableToMs(point, tickMs);
@@ -48,29 +50,18 @@ export function closeWindows(site: SiteState, tickMs: number, emit: Emit): void 
     tidy(site, point, tickMs, emit);
   }
   emission.end();
-  for (const point of visited) if (point.pending !== null) requestReloads(site, point, tickMs, emit);
-  site.restless = [];
-  for (const point of visited) settle(site, point, tickMs);
-  if (everyone) site.dueMs = dueMs(site);
-}
-
-/** When the first window of the site can close at the earliest (ms): until then a tick need not look at every point. */
-function dueMs(site: SiteState): number {
-  let earliestMs = Number.POSITIVE_INFINITY;
   for (const point of site.points.values()) {
-    if (point.removed) return Number.NEGATIVE_INFINITY;
-    if (point.openedFromMs !== Number.POSITIVE_INFINITY) earliestMs = Math.min(earliestMs, point.closedToMs + STEP_MS + GRACE_MS);
+    if (point.pending !== null) requestReloads(site, point, tickMs, emit);
+    if (point.removed) forgetOnceQuiet(site, point, tickMs);
   }
-  return earliestMs;
 }
 
-/** A point that still waits for a reload is visited at every tick; a removed one goes once nothing of it is hot. */
-function settle(site: SiteState, point: PointState, tickMs: number): void {
-  if (point.isRestless) disturb(site, point);
-  else if (point.removed && point.closedToMs <= hotFromMs(point.declared, tickMs)) {
-    site.points.delete(point.declared.pointId);
-    site.forgotten.push(point.declared.pointId);
-  }
+/** A removed point goes once nothing of it is hot or waits. */
+function forgetOnceQuiet(site: SiteState, point: PointState, tickMs: number): void {
+  const waits = point.dirty !== null || point.pending !== null;
+  if (waits || point.closedToMs > hotFromMs(point.declared, tickMs)) return;
+  site.points.delete(point.declared.pointId);
+  site.forgotten.push(point.declared.pointId);
 }
 
 /**

@@ -88,68 +88,104 @@ export function readingCountOf(digest: string): number {
   return Number(digest.split(' ')[5]);
 }
 
-/** Columns of one point's windows on their way into an event. Differences of starts, as the event has them. */
+/**
+ * Columns of one point's windows on their way into an event: differences of starts, as the event has them. They are
+ * used again and again, since what is emitted is encoded at once: most series hold as many windows as the one before.
+ */
 class Columns {
-  private series: PointWindows;
-  private quality: number[] = [];
-  private flags: number[] = [];
-  private reason: number[] = [];
+  readonly series: PointWindows = {
+    pointId: '',
+    hasEnergy: false,
+    startMs: [],
+    energyMilliWh: [],
+    mean: [],
+    min: [],
+    max: [],
+    last: [],
+    readingCount: [],
+    coveredMs: [],
+    measuredMs: [],
+    quality: new Uint8Array(1),
+    flags: new Uint8Array(1),
+    revision: [],
+    reason: new Uint8Array(1),
+  };
+  count = 0;
+  private bytes = new Uint8Array(3);
   private lastStartMs = 0;
 
-  constructor(pointId: string, hasEnergy: boolean) {
-    this.series = {
-      pointId,
-      hasEnergy,
-      startMs: [],
-      energyMilliWh: [],
-      mean: [],
-      min: [],
-      max: [],
-      last: [],
-      readingCount: [],
-      coveredMs: [],
-      measuredMs: [],
-      quality: new Uint8Array(0),
-      flags: new Uint8Array(0),
-      revision: [],
-      reason: new Uint8Array(0),
-    };
+  begin(pointId: string, hasEnergy: boolean): void {
+    this.series.pointId = pointId;
+    this.series.hasEnergy = hasEnergy;
+    this.count = this.lastStartMs = 0;
   }
 
   push(window: Window, flags: number, revision: number, reason: number): void {
-    const { series } = this;
-    series.startMs.push(window.startMs - this.lastStartMs);
+    const { series, count: i } = this;
+    series.startMs[i] = window.startMs - this.lastStartMs;
     this.lastStartMs = window.startMs;
-    series.energyMilliWh.push(series.hasEnergy ? window.energyMilliWh : 0);
-    series.mean.push(window.mean);
-    series.min.push(window.min);
-    series.max.push(window.max);
-    series.last.push(window.last);
-    series.readingCount.push(window.readingCount);
-    series.coveredMs.push(window.coveredMs);
-    series.measuredMs.push(window.measuredMs);
-    series.revision.push(revision);
-    this.quality.push(window.quality);
-    this.flags.push(flags);
-    this.reason.push(reason);
+    series.energyMilliWh[i] = series.hasEnergy ? window.energyMilliWh : 0;
+    series.mean[i] = window.mean;
+    series.min[i] = window.min;
+    series.max[i] = window.max;
+    series.last[i] = window.last;
+    series.readingCount[i] = window.readingCount;
+    series.coveredMs[i] = window.coveredMs;
+    series.measuredMs[i] = window.measuredMs;
+    series.revision[i] = revision;
+    if (3 * i === this.bytes.length) this.grow();
+    this.bytes[3 * i] = window.quality;
+    this.bytes[3 * i + 1] = flags;
+    this.bytes[3 * i + 2] = reason;
+    this.count++;
+  }
+
+  private grow(): void {
+    const larger = new Uint8Array(2 * this.bytes.length);
+    larger.set(this.bytes);
+    this.bytes = larger;
   }
 
   finish(): PointWindows {
-    this.series.quality = Uint8Array.from(this.quality);
-    this.series.flags = Uint8Array.from(this.flags);
-    this.series.reason = Uint8Array.from(this.reason);
-    return this.series;
+    const { series, count, bytes } = this;
+    if (series.startMs.length !== count) this.cut();
+    if (series.quality.length !== count) this.fit();
+    for (let i = 0; i < count; i++) {
+      series.quality[i] = bytes[3 * i];
+      series.flags[i] = bytes[3 * i + 1];
+      series.reason[i] = bytes[3 * i + 2];
+    }
+    return series;
+  }
+
+  /** Lets go what an earlier, longer use has left. */
+  private cut(): void {
+    const { series, count } = this;
+    series.startMs.length = series.energyMilliWh.length = count;
+    series.mean.length = series.min.length = series.max.length = series.last.length = count;
+    series.readingCount.length = series.coveredMs.length = series.measuredMs.length = series.revision.length = count;
+  }
+
+  /** Makes the byte columns as long as the others. */
+  private fit(): void {
+    const { series, count } = this;
+    series.quality = new Uint8Array(count);
+    series.flags = new Uint8Array(count);
+    series.reason = new Uint8Array(count);
   }
 }
+
+/** Columns that are free, by width; one event has as many as points. */
+const pools: Columns[][] = WIDTHS.map(() => []);
 
 /** Collects the windows of one site and emits one event a width. */
 export class Emission {
   private readonly siteId: string;
   private readonly knownAtMs: number;
   private readonly emit: Emit;
-  private readonly series: PointWindows[][] = WIDTHS.map(() => []);
-  private readonly counts = WIDTHS.map(() => 0);
-  private readonly columns: (Columns | null)[] = WIDTHS.map(() => null);
+  private readonly series: PointWindows[][] = [[], [], []];
+  private readonly windows = [0, 0, 0];
+  private readonly columns: (Columns | null)[] = [null, null, null];
 
   constructor(siteId: string, knownAtMs: number, emit: Emit) {
     this.siteId = siteId;
@@ -158,9 +194,14 @@ export class Emission {
   }
 
   push(width: number, pointId: string, hasEnergy: boolean, window: Window, flags: number, revision: number, reason: number): void {
-    const columns = (this.columns[width] ??= new Columns(pointId, hasEnergy));
+    let columns = this.columns[width];
+    if (columns === null) {
+      const taken = this.series[width].length;
+      this.columns[width] = columns = pools[width][taken] ??= new Columns();
+      columns.begin(pointId, hasEnergy);
+    }
     columns.push(window, flags, revision, reason);
-    this.counts[width]++;
+    this.windows[width]++;
   }
 
   /** Ends a point's columns; emits what has become large. */
@@ -170,7 +211,7 @@ export class Emission {
       if (columns === null) continue;
       this.series[width].push(columns.finish());
       this.columns[width] = null;
-      if (this.counts[width] >= MAX_WINDOWS_PER_EVENT) this.flush(width);
+      if (this.windows[width] >= MAX_WINDOWS_PER_EVENT) this.flush(width);
     }
   }
 
@@ -184,6 +225,6 @@ export class Emission {
     const { widthMs, topic } = WIDTHS[width];
     this.emit(topic, { siteId: this.siteId, knownAtMs: this.knownAtMs, widthMs, series } as { knownAtMs: number });
     this.series[width] = [];
-    this.counts[width] = 0;
+    this.windows[width] = 0;
   }
 }

@@ -3,7 +3,7 @@ import type { PointReadings } from '../../schemas/types.ts';
 import { DAY_MS, HOT_MS, HOUR_MS, MAX_FUTURE_MS, MAX_PENDING_DAYS, MAX_REGISTER_GAP_MS } from '../../streams/limits.ts';
 import type { Emit, ProcessorEvent, Reject } from '../../streams/processor.ts';
 import { type PointState, REASON_CORRECTED, REASON_LATE } from './point-state.ts';
-import { disturb, expectClosing, type SiteState } from './resampler.ts';
+import type { SiteState } from './resampler.ts';
 import { affectedFromMs, affectedToMs, bearsOnHot, isEnergyKind, type PointRules, registerChange, waitMs } from './segments.ts';
 import { STEP_MS } from './window-scratch.ts';
 
@@ -95,8 +95,7 @@ function setAside(intake: Intake, code: keyof typeof REASON_TEXT, startMs: numbe
 
 /** Older than the hot state: its day waits for a reload, which finds out what else it bears on. */
 function takeOldReading(intake: Intake, startMs: number): void {
-  const { point, clockMs, site } = intake;
-  disturb(site, point);
+  const { point, clockMs } = intake;
   if (markPending(point, startMs, startMs + 1, clockMs)) countLate(point, startMs);
   else setAside(intake, 'READING_BUFFER_FULL', startMs);
 }
@@ -129,7 +128,6 @@ function takeHotReading(intake: Intake, startMs: number, value: number, mark: nu
   }
   if (insertion === 'full') return startMs < hotMs ? takeOldReading(intake, startMs) : setAside(intake, 'READING_BUFFER_FULL', startMs);
   if (insertion === 'same' || insertion === 'conflict') point.doubles++;
-  if (point.doubles > 0) disturb(site, point);
   if (insertion === 'same') return;
   if (insertion === 'conflict') emitNotice(site, point, 'CONFLICT', startMs, event.knownAtMs, hot.replacedValue, value, emit);
   const i = hot.firstAtOrAfter(startMs);
@@ -148,29 +146,27 @@ function takeHotReading(intake: Intake, startMs: number, value: number, mark: nu
  * Windows begin with the first reading. Where an earlier one comes later, the hot ones in between are emitted too (from
  * nothing); older ones are left to the reload of their day, which knows whether they have been emitted.
  */
-function open({ site, point, hotMs }: Intake, startMs: number): void {
+function open({ point, hotMs }: Intake, startMs: number): void {
   const windowMs = Math.floor(startMs / STEP_MS) * STEP_MS;
   if (point.openedFromMs === Number.POSITIVE_INFINITY) {
     point.closedToMs = point.openedFromMs = windowMs;
-    return expectClosing(site, point);
+    return;
   }
   const earlierMs = Math.max(windowMs, hotMs);
   if (earlierMs >= point.openedFromMs) return;
   if (point.closedToMs === point.openedFromMs) {
     point.closedToMs = point.openedFromMs = earlierMs;
-    return expectClosing(site, point);
+    return;
   }
-  disturb(site, point);
   point.dirty ??= new Map();
   for (let dirtyMs = earlierMs; dirtyMs < point.openedFromMs; dirtyMs += STEP_MS) point.dirty.set(dirtyMs, REASON_LATE);
 }
 
-/** Closed windows that reading i bears on: hot ones are revised at the next tick, for older ones their days wait for a reload. */
-function markRevised({ site, point, hotMs, clockMs }: Intake, i: number, reason: number): void {
+/** Closed windows that reading i bears on: hot ones are revised with the next closing, for older ones their days wait for a reload. */
+function markRevised({ point, hotMs, clockMs }: Intake, i: number, reason: number): void {
   const { hot, declared } = point;
   const fromMs = affectedFromMs(hot, i, declared);
   const toMs = Math.min(affectedToMs(hot, i, declared), point.closedToMs);
-  disturb(site, point);
   if (fromMs < hotMs) {
     const oldToMs = Math.min(toMs, hotMs);
     if (oldToMs - fromMs < MAX_REGISTER_GAP_MS) markPending(point, fromMs, oldToMs, clockMs);

@@ -42,14 +42,9 @@ export class PointState {
   devices: (string | null)[] = [];
   doubles = 0;
   touched = true;
-  /** Place among the points of the site, which is the order of outputs. */
-  readonly order: number;
-  /** It is in the site's list of points to visit at the next tick. */
-  restless = false;
 
-  constructor(declared: PointDeclared, order: number) {
+  constructor(declared: PointDeclared) {
     this.declared = declared;
-    this.order = order;
   }
 
   declare(declared: PointDeclared): void {
@@ -67,11 +62,6 @@ export class PointState {
     while (free < MAX_DEVICES - 1 && this.hot.hasDevice(free)) free++;
     this.devices[free] = deviceId;
     return free;
-  }
-
-  /** Whether the next tick has something to do for it besides closing windows. */
-  get isRestless(): boolean {
-    return this.dirty !== null || this.pending !== null || this.doubles > 0;
   }
 
   encodeChanges(out: StateWriter, everything: boolean): void {

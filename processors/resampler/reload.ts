@@ -7,7 +7,7 @@ import { compose, Emission, readingCountOf, WIDTHS, type Window, windowDigest } 
 import { HotReadings } from './hot-readings.ts';
 import { hotFromMs, markPending } from './intake.ts';
 import { type PointState, REASON_RELOADED } from './point-state.ts';
-import { disturb, expectClosing, type SiteState } from './resampler.ts';
+import type { SiteState } from './resampler.ts';
 import { affectedToMs, computeWindows, hasEnergy } from './segments.ts';
 import { STEP_MS, WindowScratch } from './window-scratch.ts';
 
@@ -44,14 +44,12 @@ export function reviseReloadedDay(site: SiteState, day: DayReloaded, event: Proc
   for (let width = 0; width < WIDTHS.length; width++) emitChanged(point, day, width, endMs, emission, changed);
   emission.endPoint();
   emission.end();
-  disturb(site, point);
   // Late readings that added nothing to what was counted before were doubles.
   point.doubles += Math.max(0, pending.lateCount - changed.readingCount);
   passOn(point, day, readings, hotMs, changed, event.streamTimeMs);
   if (point.closedToMs >= endMs) return;
   // A point that was not open, or silent for long: its windows go on from here, lest any is emitted twice.
   point.openedFromMs = point.closedToMs = endMs;
-  expectClosing(site, point);
 }
 
 /** Neighbouring days whose windows the same readings bear on are reloaded too; no change, no further reload. */

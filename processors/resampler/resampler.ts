@@ -4,7 +4,6 @@
  * from a reload of their raw readings.
  */
 import type { DayReloaded, PointDeclared, ReadingsDelivery, SiteDeclared } from '../../schemas/types.ts';
-import { GRACE_MS } from '../../streams/limits.ts';
 import type { Emit, Processor, ProcessorEvent, Reject } from '../../streams/processor.ts';
 import type { StateReader } from '../../streams/state-bytes.ts';
 import { closeWindows } from './closing.ts';
@@ -12,20 +11,16 @@ import { declarationProblem } from './declaration.ts';
 import { takeReadings } from './intake.ts';
 import { PointState } from './point-state.ts';
 import { reviseReloadedDay } from './reload.ts';
-import { STEP_MS } from './window-scratch.ts';
 
 export interface SiteState {
   siteId: string;
   declared: boolean;
   /** In the order of declaration, which is the order of outputs. Removed ones stay until nothing of them is hot. */
   points: Map<string, PointState>;
-  nextOrder: number;
   /** Points let go since the last commit. */
   forgotten: string[];
-  /** Before this tick no window can close (ms); -Infinity where that is not known. */
-  dueMs: number;
-  /** Points that the next tick has to visit though none of their windows may close. */
-  restless: PointState[];
+  /** Number of the five-minute step in which windows were closed last. */
+  closedStep: number;
 }
 
 export const resampler: Processor<SiteState> = {
@@ -35,7 +30,7 @@ export const resampler: Processor<SiteState> = {
   writes: ['resampled.5m', 'resampled.15m', 'resampled.60m', 'notices', 'revisions.requested', 'sites.latest'],
 
   initialState(siteId) {
-    return { siteId, declared: false, points: new Map(), nextOrder: 0, forgotten: [], dueMs: Number.NEGATIVE_INFINITY, restless: [] };
+    return { siteId, declared: false, points: new Map(), forgotten: [], closedStep: Number.NEGATIVE_INFINITY };
   },
 
   onEvent(site, event, emit, reject) {
@@ -48,6 +43,7 @@ export const resampler: Processor<SiteState> = {
 
   encodeChanges(site, out, everything) {
     out.count(site.declared ? 1 : 0);
+    out.double(site.closedStep);
     const forgotten = everything ? [] : site.forgotten;
     out.count(forgotten.length);
     for (const pointId of forgotten) out.text(pointId);
@@ -63,17 +59,12 @@ export const resampler: Processor<SiteState> = {
 
   applyChanges(site, changes: StateReader) {
     site.declared = changes.count() === 1;
+    site.closedStep = changes.double();
     for (let gone = changes.count(); gone > 0; gone--) site.points.delete(changes.text());
     for (let count = changes.count(); count > 0; count--) {
       const pointId = changes.text();
       const point = site.points.get(pointId) ?? addPoint(site, { pointId } as PointDeclared);
       point.applyChanges(changes);
-    }
-    site.dueMs = Number.NEGATIVE_INFINITY;
-    site.restless = [];
-    for (const point of site.points.values()) {
-      point.restless = false;
-      if (point.isRestless) disturb(site, point);
     }
   },
 
@@ -82,18 +73,6 @@ export const resampler: Processor<SiteState> = {
     for (const point of site.points.values()) if (point.touched) point.markCommitted();
   },
 };
-
-/** Tells that windows of the point close from its `closedToMs` on, earlier than was expected so far. */
-export function expectClosing(site: SiteState, point: PointState): void {
-  site.dueMs = Math.min(site.dueMs, point.closedToMs + STEP_MS + GRACE_MS);
-}
-
-/** Has the next tick visit the point. */
-export function disturb(site: SiteState, point: PointState): void {
-  if (point.restless) return;
-  point.restless = true;
-  site.restless.push(point);
-}
 
 function declare(site: SiteState, event: ProcessorEvent, emit: Emit, reject: Reject): void {
   const declaration = event.value as SiteDeclared;
@@ -106,7 +85,6 @@ function declare(site: SiteState, event: ProcessorEvent, emit: Emit, reject: Rej
 /** Takes over a declaration: new points begin empty, known ones keep their history under the new rules, others go. */
 function adopt(site: SiteState, declaration: SiteDeclared): void {
   site.declared = true;
-  site.dueMs = Number.NEGATIVE_INFINITY;
   const declaredIds = new Set<string>();
   for (const declared of declaration.points) {
     declaredIds.add(declared.pointId);
@@ -118,7 +96,7 @@ function adopt(site: SiteState, declaration: SiteDeclared): void {
 }
 
 function addPoint(site: SiteState, declared: PointDeclared): PointState {
-  const point = new PointState(declared, site.nextOrder++);
+  const point = new PointState(declared);
   site.points.set(declared.pointId, point);
   return point;
 }

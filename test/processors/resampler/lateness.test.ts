@@ -31,7 +31,7 @@ describe('doubles', () => {
       minutely(T0 + 30 * MINUTE_MS, T0 + 40 * MINUTE_MS, () => 60),
       T0 + HOUR_MS,
     );
-    rig.tick(T0 + HOUR_MS + MINUTE_MS);
+    rig.tick(T0 + HOUR_MS + 2 * MINUTE_MS);
     assert.deepEqual(
       kinds(rig, 'DOUBLE').map(({ count }) => count),
       [10],
@@ -91,7 +91,7 @@ describe('late readings', () => {
     );
     assert.equal(rig.current('p', FIVE).get(T0 + QUARTER)!.coveredMs, 4 * MINUTE_MS);
     rig.deliver('p', [{ startMs: late, value: 600 }], T0 + 2 * HOUR_MS);
-    rig.tick(T0 + 2 * HOUR_MS + MINUTE_MS);
+    rig.tick(T0 + 2 * HOUR_MS + 2 * MINUTE_MS);
     assert.deepEqual(history(rig, FIVE, T0 + QUARTER), [
       [0, 0, 4_000],
       [1, 1, 14_000],
@@ -125,7 +125,7 @@ describe('late readings', () => {
     rig.tickThrough(nowMs + MINUTE_MS, nowMs + HOUR_MS, MINUTE_MS);
     assert.deepEqual(
       rig.requests.map(({ dayStartMs, knownAtMs }) => [dayStartMs, knownAtMs]),
-      [[Math.floor(T0 / DAY_MS) * DAY_MS, nowMs + 15 * MINUTE_MS]],
+      [[Math.floor(T0 / DAY_MS) * DAY_MS, nowMs + 17 * MINUTE_MS]],
     );
     assert.deepEqual(history(rig, FIVE, T0), [
       [0, 0, 0],
