@@ -133,7 +133,8 @@ function forecasts({ siteId, pointId, widthMs, model, method, startMs, ...column
 /** Any other event is one row: its fields as columns, what is nested in them as JSON, bytes as hexadecimal digits. */
 function flat(schemaText: string): Unfolded {
   const fields = (JSON.parse(schemaText) as { fields: { name: string }[] }).fields.map(({ name }) => name);
-  const shown = fields.filter((name) => name !== 'knownAtMs').map((name) => ({ name, column: columnOf(name) }));
+  // Fields that say again what the place says (knownAtMs, a run's partition) are left out.
+  const shown = fields.map((name) => ({ name, column: columnOf(name) })).filter(({ column }) => !PLACE.includes(column));
   const unfold = (value: Record<string, unknown>): Row[] => [
     Object.fromEntries(shown.map(({ name, column }) => [column, column === name ? cellOf(value[name]) : timeCell(value[name])])),
   ];

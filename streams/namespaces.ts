@@ -19,34 +19,50 @@ const PREFIX = namespaceSchema('x').slice(0, -1);
 
 /** All namespaces that hold a log, by name. */
 export async function listNamespaces(url: string): Promise<Namespace[]> {
-  return withPool(url, async (pool) => {
-    const { rows } = await pool.query(
-      `SELECT substr(n.nspname, length($1) + 1) AS name, obj_description(n.oid, 'pg_namespace') AS note,
-        (SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'm')) AS bytes
-      FROM pg_namespace n JOIN pg_class log ON log.relnamespace = n.oid AND log.relname = 'log_partition'
-      WHERE starts_with(n.nspname, $1) ORDER BY name`,
-      [PREFIX],
-    );
-    const namespaces: Namespace[] = [];
-    for (const { name, note, bytes } of rows as { name: string; note: string | null; bytes: number }[]) {
-      const { rows } = await pool.query(
-        `SELECT coalesce(sum(next_offset), 0)::bigint AS events, nullif(max(last_appended_ms), 0) AS last_appended_ms FROM ${namespaceSchema(name)}.log_partition`,
-      );
-      namespaces.push({ name, note, bytes, events: rows[0].events, lastAppendedMs: rows[0].last_appended_ms });
-    }
-    return namespaces;
-  });
+  return withPool(url, (pool) => readNamespaces(pool, null));
 }
 
 /** The namespace of a name; throws NOT_FOUND with the names that there are. */
 export async function findNamespace(url: string, name: string): Promise<Namespace> {
   namespaceSchema(name);
-  const all = await listNamespaces(url);
-  const found = all.find((namespace) => namespace.name === name);
-  if (found) return found;
-  const there =
-    all.length === 0 ? 'There is none yet: `npm start` makes one.' : `There are: ${all.map((namespace) => namespace.name).join(', ')}.`;
-  throw new IflexError('NOT_FOUND', `There is no namespace "${name}". ${there}`);
+  return withPool(url, async (pool) => {
+    const [found] = await readNamespaces(pool, name);
+    if (found) return found;
+    const names = (await readNamespaces(pool, null)).map((namespace) => namespace.name);
+    const there = names.length === 0 ? 'There is none yet: `npm start` makes one.' : `There are: ${names.join(', ')}.`;
+    throw new IflexError('NOT_FOUND', `There is no namespace "${name}". ${there}`);
+  });
+}
+
+async function readNamespaces(pool: Pool, only: string | null): Promise<Namespace[]> {
+  const { rows } = await pool.query(
+    `SELECT substr(n.nspname, length($1) + 1) AS name, obj_description(n.oid, 'pg_namespace') AS note,
+      (SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'm')) AS bytes
+    FROM pg_namespace n JOIN pg_class log ON log.relnamespace = n.oid AND log.relname = 'log_partition'
+    WHERE starts_with(n.nspname, $1) AND ($2::text IS NULL OR n.nspname = $1 || $2) ORDER BY name`,
+    [PREFIX, only],
+  );
+  const namespaces: Namespace[] = [];
+  for (const { name, note, bytes } of rows as { name: string; note: string | null; bytes: number }[]) {
+    const reach = await reachOf(pool, name);
+    if (reach) namespaces.push({ name, note, bytes, ...reach });
+  }
+  return namespaces;
+}
+
+const UNDEFINED_TABLE = '42P01';
+
+/** Undefined for a namespace that somebody has dropped meanwhile. */
+async function reachOf(pool: Pool, name: string): Promise<Pick<Namespace, 'events' | 'lastAppendedMs'> | undefined> {
+  try {
+    const { rows } = await pool.query(
+      `SELECT coalesce(sum(next_offset), 0)::bigint AS events, nullif(max(last_appended_ms), 0) AS latest FROM ${namespaceSchema(name)}.log_partition`,
+    );
+    return { events: rows[0].events, lastAppendedMs: rows[0].latest };
+  } catch (error) {
+    if ((error as { code?: string }).code === UNDEFINED_TABLE) return undefined;
+    throw error;
+  }
 }
 
 /** Writes what made a namespace, for people and for whoever wants to go on with it. */

@@ -96,7 +96,8 @@ function withWhatIf({ source, namespace, from, to, speed, replace, resume, compa
   };
   if (range.fromMs >= range.toMs) throw new IflexError('CONFIG_INVALID', `--from ${from} is not before --to ${to}.`);
   const existing = replace ? 'replace' : resume ? 'resume' : 'refuse';
-  return (url) => replayIntoNamespace({ url, source, namespace, range, speed: speedOf(speed ?? 'max'), existing, compareWith });
+  const factor = speedOf(speed ?? 'max');
+  return (url) => replayIntoNamespace({ url, source, namespace, range, speed: factor, existing, compareWith });
 }
 
 export function speedOf(text: string): number {

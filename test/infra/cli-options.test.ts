@@ -1,0 +1,57 @@
+/** What is written on the command line, and what is refused there. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Command } from 'commander';
+import { instantOf } from '../../infra/cli/existing-log.ts';
+import { registerReplay, speedOf } from '../../infra/cli/replay.ts';
+import { registerTap } from '../../infra/cli/tap.ts';
+
+describe('times on the command line', () => {
+  it('are days in UTC, or times with their zone', () => {
+    assert.equal(instantOf('2026-03-29', '--from'), Date.UTC(2026, 2, 29));
+    assert.equal(instantOf('2026-03-29T01:00Z', '--from'), Date.UTC(2026, 2, 29, 1));
+    assert.equal(instantOf('2026-03-29T01:00:30.250+02:00', '--from'), Date.UTC(2026, 2, 28, 23, 0, 30, 250));
+  });
+
+  it('are refused where the zone is missing, or no such time exists', () => {
+    for (const text of ['2026-03-29T01:00', 'yesterday', '2026-13-01', '2026-03-29 01:00Z', '1774746000000', ''])
+      assert.throws(() => instantOf(text, '--from'), { code: 'CONFIG_INVALID', message: /--from .* is not a time/ });
+  });
+});
+
+describe('speeds on the command line', () => {
+  it('are max or a factor', () => {
+    assert.equal(speedOf('max'), Number.POSITIVE_INFINITY);
+    for (const text of ['60', 'x60', '×60']) assert.equal(speedOf(text), 60);
+    assert.equal(speedOf('0.5'), 0.5);
+  });
+
+  it('are refused where time would stand still or run backwards', () => {
+    for (const text of ['0', '-1', 'fast', '1e9', 'Infinity', '']) assert.throws(() => speedOf(text), { code: 'CONFIG_INVALID' });
+  });
+});
+
+describe('options that do not go together, or mean nothing', () => {
+  const refusals: [RegExp, ...string[]][] = [
+    [/There is no topic "meter". `iflex topics` lists them./, 'tap', 'meter'],
+    [/The topic tariffs is a draft/, 'tap', 'tariffs'],
+    [/--from noon is not a time/, 'tap', 'ticks', '--from', 'noon'],
+    [/--follow has no end/, 'tap', 'ticks', '--follow', '--to', 'end'],
+    [/--limit 0 is not/, 'tap', 'ticks', '--limit', '0'],
+    [/needs --namespace/, 'replay'],
+    [/never writes to its source/, 'replay', '--source', 'a', '--namespace', 'a'],
+    [/--compare-with needs another namespace/, 'replay', '--namespace', 'a', '--compare-with', 'a'],
+    [/give one of them/, 'replay', '--namespace', 'a', '--replace', '--resume'],
+    [/--from 2026-03-02 is not before --to 2026-03-01/, 'replay', '--namespace', 'a', '--from', '2026-03-02', '--to', '2026-03-01'],
+    [/--speed fast is neither/, 'replay', '--namespace', 'a', '--speed', 'fast'],
+    [/--verify .* does not go with --from, --speed/, 'replay', '--verify', '--speed', '60', '--from', '2026-03-02'],
+    [/--verify .* does not go with --compare-with/, 'replay', '--verify', '--compare-with', 'a'],
+  ];
+  for (const [message, ...args] of refusals)
+    it(`are refused before anything is started: iflex ${args.join(' ')}`, async () => {
+      const program = new Command();
+      registerReplay(program);
+      registerTap(program);
+      await assert.rejects(program.parseAsync(args, { from: 'user' }), { name: 'IflexError', message });
+    });
+});
