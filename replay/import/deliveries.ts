@@ -3,15 +3,28 @@ import { hash } from 'node:crypto';
 import { basename } from 'node:path';
 import type { PointReadings, ReadingsDelivery, Rejected, SiteDeclared } from '../../schemas/types.ts';
 import { IflexError } from '../../streams/errors.ts';
-import { MAX_DELIVERY_BYTES, MAX_READINGS_PER_DELIVERY, MAX_WAITING_READINGS, REJECTED_BYTES_KEPT } from '../../streams/limits.ts';
+import {
+  DAY_MS,
+  MAX_DELIVERY_BYTES,
+  MAX_FUTURE_MS,
+  MAX_READINGS_PER_DELIVERY,
+  MAX_WAITING_READINGS,
+  REJECTED_BYTES_KEPT,
+} from '../../streams/limits.ts';
 import type { Fact } from '../facts.ts';
 import type { Coverage } from './coverage.ts';
 import { type Line, linesOf } from './lines.ts';
 import type { Mapping } from './mapping-file.ts';
-import { columnsOf, fieldsOf, type Omitted, type Problem, type Reading, RowReader } from './rows.ts';
+import { columnsOf, fieldsOf, type Omitted, type Problem, type Reading, type Row, RowReader } from './rows.ts';
 
 /** A mapping that reads none of so many first lines is the wrong one. */
 const MAX_PROBLEMS_FIRST = 1_000;
+/** A line whose stamp runs ahead of most of so many lines after it does not move time: one wrong year would close every window. */
+const LINES_AHEAD = 16;
+/** A step of time up to this is taken as it comes: lines that are a little out of order are no mistake. */
+const MAX_SURE_STEP_MS = DAY_MS;
+/** Where the file ends sooner, time moves on by no more than this. */
+const MAX_LAST_STEP_MS = 31 * DAY_MS;
 /** Room for the problems of one line in the numbers of `rejected`: one a value column, and one of the line. */
 const PROBLEMS_PER_LINE = 512;
 /** Upper bounds of what a reading (time step, value, quality) and a series (names, counts) take in a delivery. */
@@ -67,6 +80,20 @@ export async function* factsOf(file: FileSource, context: FileContext): AsyncGen
   if (writer.facts.length > 0) yield writer.takeFacts();
 }
 
+interface ReadLine {
+  line: Line;
+  row: Row;
+}
+
+/** The row with its readings set aside, as its stamp lies in the future of the lines around it. */
+function aheadOfItsTime(row: Row): Row {
+  const problems = row.readings.map(({ siteId, pointId, startMs }): Problem => {
+    const reason = 'The stamp lies in the future of the lines around it.';
+    return { code: 'READING_IN_FUTURE', reason, siteId, pointId, startMs, readingCount: 1 };
+  });
+  return { ...row, readings: [], problems: [...row.problems, ...problems] };
+}
+
 class FactWriter {
   facts: Fact[] = [];
   private readonly file: FileSource;
@@ -75,8 +102,10 @@ class FactWriter {
   private waiting = 0;
   /** When what is being gathered becomes known; NaN before the first readable line. */
   private knownAtMs = Number.NaN;
-  /** Bad lines before the first readable one, which says when they became known. */
-  private first: { line: Line; problems: Problem[] }[] = [];
+  /** Lines read ahead of those that are being written. */
+  private readonly ahead: ReadLine[] = [];
+  /** Lines before the first one that says when they became known. */
+  private first: ReadLine[] = [];
 
   constructor(file: FileSource, context: FileContext) {
     this.file = file;
@@ -90,13 +119,30 @@ class FactWriter {
   }
 
   take(line: Line, reader: RowReader): void {
+    this.context.counts.lines++;
+    this.ahead.push({ line, row: reader.read(line) });
+    if (this.ahead.length > LINES_AHEAD) this.write(this.ahead.shift()!);
+  }
+
+  private write(read: ReadLine): void {
+    const { knownAtMs } = read.row;
+    if (!Number.isNaN(knownAtMs)) {
+      const endMs = this.deliveryEndMs(knownAtMs);
+      if (!(endMs <= this.knownAtMs)) {
+        if (this.maySetTime(knownAtMs)) this.advance(endMs);
+        else if (!(knownAtMs <= this.knownAtMs + MAX_FUTURE_MS)) read = { line: read.line, row: aheadOfItsTime(read.row) };
+      }
+    }
+    if (!Number.isNaN(this.knownAtMs)) return this.place(read);
+    this.first.push(read);
+    if (this.first.length > MAX_PROBLEMS_FIRST) throw this.unreadable();
+  }
+
+  private place({ line, row }: ReadLine): void {
     const { counts, coverage } = this.context;
-    const row = reader.read(line);
-    counts.lines++;
     counts.blank += row.blank;
     counts.omitted += row.omitted;
-    if (!Number.isNaN(row.knownAtMs)) this.advance(row.knownAtMs);
-    if (row.problems.length > 0) this.setAside(line, row.problems);
+    if (row.problems.length > 0) this.reject(line, row.problems);
     for (const reading of row.readings) {
       counts.readings++;
       coverage.take(reading.siteId, reading.pointId, reading.rule.intervalMs, reading.startMs, reading.value);
@@ -104,16 +150,33 @@ class FactWriter {
     }
   }
 
-  /** A row was not known before the rows above it, whatever its stamp. */
-  private advance(rowKnownAtMs: number): void {
+  private deliveryEndMs(knownAtMs: number): number {
     const { deliveryMs, knownAt } = this.context.mapping;
-    const endMs = knownAt === 'import' ? rowKnownAtMs : Math.ceil(rowKnownAtMs / deliveryMs) * deliveryMs;
-    if (endMs <= this.knownAtMs) return;
+    return knownAt === 'import' ? knownAtMs : Math.ceil(knownAtMs / deliveryMs) * deliveryMs;
+  }
+
+  /** Whether a line may move time: not beyond the import itself, nor where most of the lines after it say that it is earlier. */
+  private maySetTime(knownAtMs: number): boolean {
+    if (knownAtMs > this.context.importedAtMs + MAX_FUTURE_MS) return false;
+    if (knownAtMs - this.knownAtMs <= MAX_SURE_STEP_MS) return true;
+    let after = 0;
+    let earlier = 0;
+    for (const { row } of this.ahead) {
+      if (Number.isNaN(row.knownAtMs)) continue;
+      after++;
+      if (row.knownAtMs < knownAtMs) earlier++;
+    }
+    if (after > 0 && earlier * 2 > after) return false;
+    return after >= LINES_AHEAD / 2 || Number.isNaN(this.knownAtMs) || knownAtMs - this.knownAtMs <= MAX_LAST_STEP_MS;
+  }
+
+  /** A row was not known before the rows above it, whatever its stamp. */
+  private advance(endMs: number): void {
     this.flush();
     this.knownAtMs = endMs;
     const first = this.first;
     this.first = [];
-    for (const { line, problems } of first) this.reject(line, problems);
+    for (const read of first) this.place(read);
   }
 
   private add(reading: Reading): void {
@@ -146,16 +209,9 @@ class FactWriter {
     for (const site of this.sites.values()) if (site.count > 0) this.deliver(site);
   }
 
-  private setAside(line: Line, problems: Problem[]): void {
+  private reject(line: Line, problems: readonly Problem[]): void {
     const { rejected } = this.context.counts;
     for (const { code, readingCount } of problems) rejected[code] = (rejected[code] ?? 0) + readingCount;
-    if (!Number.isNaN(this.knownAtMs)) return this.reject(line, problems);
-    // The bytes of the line belong to a piece of the file that is reused by nobody, but is larger than the line.
-    this.first.push({ line: { ...line, bytes: Buffer.from(line.bytes) }, problems });
-    if (this.first.length > MAX_PROBLEMS_FIRST) throw this.unreadable();
-  }
-
-  private reject(line: Line, problems: readonly Problem[]): void {
     const source = `${hash('sha256', JSON.stringify([this.file.sha256, this.context.mapping.identity]))} rejected`;
     problems.forEach((problem, i) => {
       const { code, reason, siteId, pointId, startMs, readingCount } = problem;
@@ -178,15 +234,17 @@ class FactWriter {
   }
 
   finish(): void {
+    for (let read = this.ahead.shift(); read !== undefined; read = this.ahead.shift()) this.write(read);
     this.flush();
     if (this.first.length > 0) throw this.unreadable();
   }
 
   private unreadable(): IflexError {
-    const { line, problems } = this.first[0];
+    const { line, row } = this.first[0];
+    const reason = row.problems[0]?.reason ?? 'Its stamp is later than now.';
     return new IflexError(
       'CONFIG_INVALID',
-      `No line of ${this.file.path} can be read with this mapping. Line ${line.number}: ${problems[0].reason} Is it the mapping for this file?`,
+      `No line of ${this.file.path} can be read with this mapping. Line ${line.number}: ${reason} Is it the mapping for this file?`,
     );
   }
 }

@@ -27,7 +27,7 @@ export interface Reading {
 }
 
 export interface Problem {
-  code: 'LINE_UNREADABLE' | 'TIME_UNREADABLE' | 'VALUE_UNREADABLE' | 'SITE_UNKNOWN';
+  code: 'LINE_UNREADABLE' | 'TIME_UNREADABLE' | 'VALUE_UNREADABLE' | 'SITE_UNKNOWN' | 'READING_IN_FUTURE';
   reason: string;
   siteId: string | null;
   pointId: string | null;

@@ -60,7 +60,7 @@ async function importAndResample(mapping: Mapping, files: string[], omitFile?: s
   try {
     const codec = await openRegistry(engine.url, namespace);
     await declare(log, codec, instanceFor(mapping, 0));
-    const report = await importFiles({ log, codec, mapping, files, omitFile, importedAtMs: 0 });
+    const report = await importFiles({ log, codec, mapping, files, omitFile, importedAtMs: Date.UTC(2026, 0, 1) });
     await runUntilDone(log, codec);
     const revisions = { revised: 0 };
     const byTopic = {

@@ -1,0 +1,27 @@
+/** A Python with the packages that peers need, in a folder that is never part of the project. */
+import { execFile } from 'node:child_process';
+import { hash } from 'node:crypto';
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { PROJECT_FOLDER } from '../../infra/engine.ts';
+
+const run = promisify(execFile);
+/** Exactly these, so that a peer is the same in every run. */
+const PACKAGES = ['fastavro==1.12.1'];
+
+/** Path of the interpreter; makes the environment where it is not there yet. */
+export async function peerPython(): Promise<string> {
+  const cache = join(PROJECT_FOLDER, 'node_modules', '.cache');
+  const folder = join(cache, `peers-python-${hash('sha256', PACKAGES.join(' ')).slice(0, 12)}`);
+  const python = join(folder, 'bin', 'python');
+  if (existsSync(python)) return python;
+  // Made beside and moved, so that one that was broken off is never taken for whole.
+  const making = `${folder}-${process.pid}`;
+  mkdirSync(cache, { recursive: true });
+  await run('python3', ['-m', 'venv', making]);
+  await run(join(making, 'bin', 'python'), ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...PACKAGES]);
+  if (existsSync(python)) rmSync(making, { recursive: true });
+  else renameSync(making, folder);
+  return python;
+}
