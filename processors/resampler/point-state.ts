@@ -105,6 +105,8 @@ export class PointState {
     this.devices = Array.from({ length: changes.count() }, () => changes.text()).map((text) => (text === '' ? null : text.slice(1)));
     this.hot.applyChanges(changes);
     if (changes.count() === 1) this.summary.decode(changes);
+    // What was applied is what the log has: the next changes begin after it.
+    this.markCommitted();
   }
 
   markCommitted(): void {
