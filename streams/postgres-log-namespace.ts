@@ -35,7 +35,7 @@ export async function prepareNamespace(pool: Pool, schema: string, topics: reado
       throw new IflexError(
         'CONFIG_INVALID',
         version > TABLES_VERSION
-          ? `The log in ${schema} was made by a newer iflex (tables of version ${version}, this one knows ${TABLES_VERSION}). Use that, or another namespace.`
+          ? `The log in ${schema} was made by a newer iflex (tables ${version}, not ${TABLES_VERSION}). Use that, or another namespace.`
           : `The log in ${schema} has tables of version ${version}, this iflex needs ${TABLES_VERSION}. Replay it into a new namespace.`,
       );
     await createPartitions(client, topics);
@@ -70,7 +70,7 @@ async function createPartitions(client: Client, topics: readonly Topic[]): Promi
   if (rows.length > 0)
     throw new IflexError(
       'CONFIG_INVALID',
-      `The topic ${rows[0].topic} was made with ${rows[0].made} partitions, not ${rows[0].wanted}; that cannot be changed. Replay into a new namespace.`,
+      `The topic ${rows[0].topic} was made with ${rows[0].made} partitions, not ${rows[0].wanted}. Replay into a new namespace.`,
     );
 }
 

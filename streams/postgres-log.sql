@@ -59,7 +59,8 @@ BEGIN
     IF NOT FOUND THEN
       RAISE EXCEPTION 'IFLEX_TOPIC_UNKNOWN %', topics[i];
     END IF;
-    INSERT INTO log_batch VALUES (topics[i], partitions[i], ends - counts[i], ends, stamped, sizes[i], substring(blob FROM at FOR sizes[i]));
+    INSERT INTO log_batch
+      VALUES (topics[i], partitions[i], ends - counts[i], ends, stamped, sizes[i], substring(blob FROM at FOR sizes[i]));
     at := at + sizes[i];
   END LOOP;
   IF cardinality(source_batch) > 0 THEN

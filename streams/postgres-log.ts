@@ -53,7 +53,8 @@ export async function openPostgresLog({ url, namespace, topics = TOPICS }: Postg
 
 /** The statement of an append; `channel` is an identifier. */
 export function appendStatement(channel: string): string {
-  return `SELECT log_append($1::text[], $2::int[], $3::int[], $4::int[], $5::bytea, $6::int[], $7::text[], $8::bigint[], $9::bigint[]), pg_notify('${channel}', '')`;
+  return `SELECT log_append($1::text[], $2::int[], $3::int[], $4::int[], $5::bytea, $6::int[], $7::text[], $8::bigint[], $9::bigint[]),
+    pg_notify('${channel}', '')`;
 }
 
 /**
@@ -68,7 +69,8 @@ LEFT JOIN LATERAL (
   SELECT * FROM (
     SELECT first_offset, end_offset, appended_ms, payload, sum(payload_bytes) OVER (ORDER BY first_offset) - payload_bytes AS bytes_before
     FROM (SELECT * FROM log_batch lb WHERE lb.topic = r.topic AND lb.partition = r.partition AND lb.end_offset > r.wanted
-      AND lb.first_offset >= coalesce((SELECT max(first_offset) FROM log_batch m WHERE m.topic = r.topic AND m.partition = r.partition AND m.first_offset <= r.wanted), 0)
+      AND lb.first_offset >= coalesce((SELECT max(first_offset) FROM log_batch m
+        WHERE m.topic = r.topic AND m.partition = r.partition AND m.first_offset <= r.wanted), 0)
       ORDER BY first_offset LIMIT 256) candidates
   ) counted WHERE bytes_before < $4 AND (bytes_before = 0 OR first_offset < r.wanted + $5)
 ) b ON true
@@ -117,13 +119,13 @@ class PostgresLog implements EventLog {
       const appended = await inTransaction(this.pool, (client) => this.appendFresh(client, groups));
       return { appended, redelivered: records.length - appended };
     };
-    // Only numbered records are known again where an attempt was committed, but its answer lost.
-    const mayRepeat = groups.every((group) => group.records.every(({ headers }) => headers.number >= 0));
     const patience = new Patience();
     for (;;) {
       try {
         return await attempt();
       } catch (error) {
+        // Only numbered records are known again where an attempt was committed, but its answer lost.
+        const mayRepeat = groups.every((group) => group.records.every(({ headers }) => headers.number >= 0));
         if (!mayRepeat || this.closing.signal.aborted) throw databaseError(error);
         await reached(patience.afterFailure(error, this.closing.signal));
       }

@@ -11,8 +11,11 @@ import { TOPICS } from './topics.ts';
 
 const TABLES = `
 CREATE SCHEMA IF NOT EXISTS iflex_registry;
-CREATE TABLE IF NOT EXISTS iflex_registry.schema (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, fingerprint text UNIQUE NOT NULL, schema text NOT NULL);
-CREATE TABLE IF NOT EXISTS iflex_registry.subject (subject text, version int, schema_id int NOT NULL REFERENCES iflex_registry.schema, PRIMARY KEY (subject, version), UNIQUE (subject, schema_id));`;
+CREATE TABLE IF NOT EXISTS iflex_registry.schema (
+  id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, fingerprint text UNIQUE NOT NULL, schema text NOT NULL);
+CREATE TABLE IF NOT EXISTS iflex_registry.subject (
+  subject text, version int, schema_id int NOT NULL REFERENCES iflex_registry.schema,
+  PRIMARY KEY (subject, version), UNIQUE (subject, schema_id));`;
 
 /**
  * Registers the current schemas of all written topics and returns a codec that knows every schema of the registry. Throws
@@ -51,7 +54,8 @@ async function registerSchema(client: Client, name: string, schema: string): Pro
   const subjects = TOPICS.filter((topic) => topic.schema === name && !topic.draft).map((topic) => `${topic.name}-value`);
   await client.query(
     `INSERT INTO iflex_registry.subject
-      SELECT s, coalesce((SELECT max(version) FROM iflex_registry.subject WHERE subject = s), 0) + 1, (SELECT id FROM iflex_registry.schema WHERE fingerprint = $2)
+      SELECT s, coalesce((SELECT max(version) FROM iflex_registry.subject WHERE subject = s), 0) + 1,
+        (SELECT id FROM iflex_registry.schema WHERE fingerprint = $2)
       FROM unnest($1::text[]) AS s ON CONFLICT (subject, schema_id) DO NOTHING`,
     [subjects, print],
   );
@@ -61,12 +65,13 @@ async function registerSchema(client: Client, name: string, schema: string): Pro
 async function compareWithRecorded(client: Client, recorded: string): Promise<void> {
   await client.query(`INSERT INTO ${recorded} SELECT id, fingerprint FROM iflex_registry.schema ON CONFLICT DO NOTHING`);
   const { rows } = await client.query(
-    `SELECT r.id FROM ${recorded} r LEFT JOIN iflex_registry.schema s USING (id) WHERE s.fingerprint IS DISTINCT FROM r.fingerprint ORDER BY id`,
+    `SELECT r.id FROM ${recorded} r LEFT JOIN iflex_registry.schema s USING (id)
+      WHERE s.fingerprint IS DISTINCT FROM r.fingerprint ORDER BY id`,
   );
   if (rows.length === 0) return;
   const ids = rows.map(({ id }) => id).join(', ');
   throw new IflexError(
     'SCHEMA_MISMATCH',
-    `The registry gives the schema ids ${ids} another meaning than this log's events were written with. Restore the registry that belongs to this log.`,
+    `The registry gives the schema ids ${ids} another meaning than this log's events have. Restore the registry that belongs to this log.`,
   );
 }

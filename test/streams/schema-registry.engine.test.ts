@@ -26,7 +26,8 @@ const ids = async () =>
 test('every written topic has its subject, whose latest schema is the current one', async () => {
   const codec = await openRegistry(engine.url, await madeNamespace());
   const { rows } = await admin.query(
-    `SELECT DISTINCT ON (subject) subject, id, schema FROM iflex_registry.subject JOIN iflex_registry.schema ON id = schema_id ORDER BY subject, version DESC`,
+    `SELECT DISTINCT ON (subject) subject, id, schema FROM iflex_registry.subject JOIN iflex_registry.schema ON id = schema_id
+      ORDER BY subject, version DESC`,
   );
   const latest = new Map(rows.map((row: { subject: string; id: number; schema: string }) => [row.subject, row]));
   const current = currentSchemas();
