@@ -121,7 +121,9 @@ export async function openFixture() {
   const { app, close } = await openApi({ engineUrl: engine.url, namespace, secret: SECRET, logger: false });
   const access = await openPool(engine.url, 'test access', 1);
   await createTokenList(access);
+  const made: string[] = [];
   after(async () => {
+    await access.query('DELETE FROM iflex_access.token WHERE token_id = ANY ($1)', [made]);
     await close();
     await pipeline.stop();
     await access.end();
@@ -130,6 +132,7 @@ export async function openFixture() {
   const token = async (role: string, scope: { sites?: string[]; pilots?: string[] } = {}) => {
     const claim = newClaim({ role, sites: scope.sites ?? [], pilots: scope.pilots ?? [], spanMs: DAY_MS }, Date.now());
     await listToken(access, claim);
+    made.push(claim.tokenId);
     return { claim, token: signToken(claim, SECRET) };
   };
   const operator = (await token('operator')).token;
