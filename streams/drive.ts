@@ -43,6 +43,8 @@ export interface DriveOptions {
 }
 
 const STATE_FORM = 2;
+/** An event of a suspect that throws twice goes to `rejected`: what fails by chance once is none of the event's doing. */
+const MAX_EVENT_ATTEMPTS = 2;
 
 /** Identifies records for causes: source#number of facts, the hash of derived ones. */
 export function idOf(record: NewRecord): string {
@@ -67,8 +69,8 @@ export class Drive {
   private readonly run: string | undefined;
 
   /**
-   * `suspects` are keys for which a processor threw before. Their state is saved before each event, so that an event
-   * which throws (again) is undone and set aside; for other keys a throw ends in PoisonedError.
+   * `suspects` are keys for which a processor threw before. Their state is saved before each event, so that one which
+   * throws is undone, tried once more, and set aside; for other keys a throw ends in PoisonedError.
    */
   constructor({ processors, codec, run }: DriveOptions, suspects: ReadonlySet<string> = new Set()) {
     this.processors = processors;
@@ -91,7 +93,8 @@ export class Drive {
   }
 
   take(record: LogRecord): void {
-    this.idsOfTrigger.clear();
+    // Clearing an empty set costs a new table.
+    if (this.idsOfTrigger.size > 0) this.idsOfTrigger.clear();
     if (record.topic === 'ticks') this.takeTick(record);
     else this.takeFact(record);
   }
@@ -124,10 +127,10 @@ export class Drive {
     this.streamTimeMs = tick.knownAtMs;
     for (const [key, memory] of this.keys) {
       this.touch(key, memory);
-      this.guarded(record, key, memory, () => {
+      this.guarded(record, key, memory, (current) => {
         for (let i = 0; i < this.processors.length; i++) {
-          const emit: Emit = (topic, value) => this.emit(record, key, memory, i, topic, value);
-          this.processors[i].onTick(memory.states[i], tick.knownAtMs, emit);
+          const emit: Emit = (topic, value) => this.emit(record, key, current, i, topic, value);
+          this.processors[i].onTick(current.states[i], tick.knownAtMs, emit);
         }
       });
     }
@@ -137,9 +140,9 @@ export class Drive {
     const value = this.decode(record);
     if (value === undefined) return;
     const { key, topic, offset } = record;
-    const memory = this.memoryOf(key);
-    this.touch(key, memory);
-    this.guarded(record, key, memory, () => {
+    const known = this.memoryOf(key);
+    this.touch(key, known);
+    this.guarded(record, key, known, (memory) => {
       const range = memory.ranges.get(topic);
       if (range) range.last = offset;
       else memory.ranges.set(topic, { first: offset, last: offset });
@@ -165,11 +168,11 @@ export class Drive {
     this.touchedKeys.add(key);
   }
 
-  /** Turns a throw into PoisonedError, so that the task is restored and retries; for suspects undoes it and goes on. */
-  private guarded(record: LogRecord, key: string, memory: KeyMemory, work: () => void): void {
+  /** Turns a throw into PoisonedError, so that the task is restored and retries; for suspects undoes it and retries here. */
+  private guarded(record: LogRecord, key: string, memory: KeyMemory, work: (memory: KeyMemory) => void): void {
     if (!this.suspects.has(key)) {
       try {
-        return work();
+        return work(memory);
       } catch (error) {
         throw new PoisonedError(key, error);
       }
@@ -177,17 +180,19 @@ export class Drive {
     const { outputBytes } = this;
     const outputCount = this.outputs.length;
     this.encodeKey(this.savepoint, key, memory, true);
-    const before = new StateReader(this.savepoint.finish());
-    try {
-      work();
-    } catch {
-      this.outputs.length = outputCount;
-      this.outputBytes = outputBytes;
-      this.idsOfTrigger.clear();
-      const restored = this.decodeKey(before);
-      restored.whole = restored.touched = true;
-      this.reject(record, 'PROCESSOR_FAILED', `A processor failed on this event for ${key}; its state was left as it was.`, {}, key);
+    const before = this.savepoint.finish();
+    for (let current = memory, attempt = 1; attempt <= MAX_EVENT_ATTEMPTS; attempt++) {
+      try {
+        return work(current);
+      } catch {
+        this.outputs.length = outputCount;
+        this.outputBytes = outputBytes;
+        this.idsOfTrigger.clear();
+        current = this.decodeKey(new StateReader(before));
+        current.whole = current.touched = true;
+      }
     }
+    this.reject(record, 'PROCESSOR_FAILED', `A processor failed on this event for ${key}; its state was left as it was.`, {}, key);
   }
 
   private deliver(record: LogRecord, memory: KeyMemory, event: ProcessorEvent): void {

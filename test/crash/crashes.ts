@@ -24,9 +24,9 @@ export type Subject = Role | 'postgres';
 
 /** Fail points of each subject, taken in turn; `nth` is drawn from the range of writes that move positions. */
 export const SUBJECTS: Record<Subject, { when: FailPoint['when'][]; nth: [number, number] }> = {
-  importer: { when: ['before', 'committing', 'aborted', 'after', 'moment'], nth: [2, 60] },
-  tasks: { when: ['before', 'committing', 'aborted', 'after', 'moment'], nth: [2, 80] },
-  projector: { when: ['before', 'committing', 'aborted', 'after', 'moment'], nth: [3, 60] },
+  importer: { when: ['before', 'committing', 'aborted', 'after', 'moment'], nth: [3, 16] },
+  tasks: { when: ['before', 'committing', 'aborted', 'after', 'moment'], nth: [2, 50] },
+  projector: { when: ['before', 'committing', 'aborted', 'after', 'moment'], nth: [3, 14] },
   postgres: { when: ['moment'], nth: [5, 80] },
 };
 
