@@ -15,7 +15,6 @@ export const ERROR_CODES = {
   UNIT_UNKNOWN: 'The unit is not known, or does not fit the kind of point.',
   UNIT_MISMATCH: 'The event carries another unit than the point declares.',
   READING_IN_FUTURE: 'The reading is stamped later than the clock allows.',
-  READING_TOO_OLD: 'The reading is older than the raw readings that are kept, so its day cannot be revised.',
   READING_OUT_OF_RANGE: 'The value or time is outside of what can be represented.',
   READING_BUFFER_FULL: 'More readings than the hot state of a point can hold.',
   PROCESSOR_FAILED: 'A processor threw on this event; it was set aside.',

@@ -1,4 +1,4 @@
-import { DAY_MS, PARTITION_COUNT } from './limits.ts';
+import { PARTITION_COUNT } from './limits.ts';
 
 /** One row of the one table of topics: what a topic carries, how it is keyed and kept, and why. */
 export interface Topic {
@@ -66,7 +66,6 @@ export const TOPICS: readonly Topic[] = [
 ];
 
 export const READINGS_TOPICS = ['meter.readings', 'sensor.readings'] as const;
-export const TASK_RETENTION_DEFAULT_MS = 35 * DAY_MS;
 
 const byName = new Map(TOPICS.map((topic) => [topic.name, topic]));
 

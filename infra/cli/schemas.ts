@@ -1,6 +1,7 @@
 /** `iflex schemas`: the schemas of events, and the gate that keeps old events readable. */
 import type { Command } from 'commander';
 import { checkSchemas, schemasOnDisk } from '../../schemas/gate.ts';
+import { IflexError } from '../../streams/errors.ts';
 import { TOPICS } from '../../streams/topics.ts';
 
 export function registerSchemas(program: Command): void {
@@ -25,7 +26,7 @@ export function registerSchemas(program: Command): void {
     .action(() => {
       const { checked, problems } = checkSchemas();
       for (const problem of problems) console.error(problem);
-      if (problems.length > 0) process.exitCode = 1;
-      console.log(problems.length === 0 ? `${checked} schemas checked: good` : `${checked} schemas checked: ${problems.length} problems`);
+      if (problems.length > 0) throw new IflexError('SCHEMA_INCOMPATIBLE', `${problems.length} problem(s) in ${checked} schemas. See schemas/README.md.`);
+      console.log(`${checked} schemas checked: good`);
     });
 }
