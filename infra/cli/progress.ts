@@ -11,7 +11,7 @@ export interface Progress {
 export interface ProgressOptions {
   /** What goes on, e.g. "Replaying". */
   label: string;
-  /** Whole amount; what is done beyond it counts as all of it. */
+  /** Whole amount; what is done beyond it counts as all of it. Of nothing, nothing is shown. */
   total: number;
   /** Of the amounts, e.g. "readings". */
   unit: string;
@@ -22,6 +22,7 @@ export interface ProgressOptions {
 const PLAIN_LINE_EVERY_MS = 5_000;
 
 export function showProgress({ label, total, unit, stream = process.stderr }: ProgressOptions): Progress {
+  if (total === 0) return { update() {}, finish() {} };
   return stream.isTTY ? bar(label, total, unit, stream) : plainLines(label, total, unit, stream);
 }
 
@@ -44,7 +45,7 @@ function plainLines(label: string, total: number, unit: string, stream: NodeJS.W
       const nowMs = performance.now();
       if (nowMs - toldMs < PLAIN_LINE_EVERY_MS) return;
       toldMs = nowMs;
-      const percentage = total > 0 ? Math.min(100, Math.floor((100 * done) / total)) : 100;
+      const percentage = Math.min(100, Math.floor((100 * done) / total));
       stream.write(`${label}: ${percentage} %, ${Math.min(done, total)} of ${total} ${unit} ${note}`.trimEnd().concat('\n'));
     },
     finish() {},
