@@ -18,8 +18,7 @@ export interface WhatIf {
   namespace: string;
   range: FactRange;
   speed: number;
-  /** What to do with a namespace of this name that an earlier replay made. */
-  existing: 'refuse' | 'replace' | 'resume';
+  existing: Existing;
   compareWith?: string;
 }
 
@@ -28,7 +27,7 @@ export async function replayIntoNamespace(whatIf: WhatIf): Promise<void> {
   const { url, source, namespace, range, compareWith } = whatIf;
   await withExistingLog(url, source, async (original) => {
     if (compareWith !== undefined) await findNamespace(url, compareWith);
-    await prepareTarget(whatIf);
+    await prepareTarget(url, namespace, whatIf.existing, noteOf(source, range));
     const interrupted = untilInterrupted();
     const progress = await runReplay(whatIf, original, interrupted.signal);
     console.log(`${progress.appended} facts replayed into "${namespace}", ${progress.redelivered} were there already.`);
@@ -48,10 +47,21 @@ export async function replayIntoNamespace(whatIf: WhatIf): Promise<void> {
   });
 }
 
+/** What to do with a namespace that an earlier replay made. */
+export type Existing = 'refuse' | 'replace' | 'resume';
+
+const NOTE_BEGINS = 'what-if replay of ';
+
+/** What a replay writes about its namespace. */
+export function noteOf(source: string, { fromMs, toMs }: FactRange): string {
+  const from = Number.isFinite(fromMs) ? `, known from ${new Date(fromMs).toISOString()}` : '';
+  const to = Number.isFinite(toMs) ? `, known before ${new Date(toMs).toISOString()}` : '';
+  return `${NOTE_BEGINS}${source}${from}${to}`;
+}
+
 /** Makes the namespace and notes what for: only what a replay made is ever dropped or gone on with by a replay. */
-async function prepareTarget({ url, source, namespace, range, existing }: WhatIf): Promise<void> {
+export async function prepareTarget(url: string, namespace: string, existing: Existing, note: string): Promise<void> {
   const found = (await listNamespaces(url)).find(({ name }) => name === namespace);
-  const note = noteOf(source, range);
   if (found && existing === 'refuse')
     throw new IflexError(
       'CONFIG_INVALID',
@@ -73,14 +83,6 @@ async function prepareTarget({ url, source, namespace, range, existing }: WhatIf
   if (found) await dropIdleNamespace(url, namespace);
   await (await openPostgresLog({ url, namespace })).close();
   await noteNamespace(url, namespace, note);
-}
-
-const NOTE_BEGINS = 'what-if replay of ';
-
-function noteOf(source: string, { fromMs, toMs }: FactRange): string {
-  const from = Number.isFinite(fromMs) ? `, known from ${new Date(fromMs).toISOString()}` : '';
-  const to = Number.isFinite(toMs) ? `, known before ${new Date(toMs).toISOString()}` : '';
-  return `${NOTE_BEGINS}${source}${from}${to}`;
 }
 
 async function runReplay(
@@ -119,7 +121,11 @@ async function feedAll(
 }
 
 /** Prints topic by topic; whether all are equal. "left" is the other side, "right" the replay. */
-async function printComparison(other: string, left: ExistingLog, { url, namespace }: WhatIf): Promise<boolean> {
+export async function printComparison(
+  other: string,
+  left: ExistingLog,
+  { url, namespace }: Pick<WhatIf, 'url' | 'namespace'>,
+): Promise<boolean> {
   console.log(`Compared with "${other}" (left) by canonical bytes:`);
   return withExistingLog(url, namespace, async (right) => {
     let equal = true;

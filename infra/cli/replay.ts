@@ -2,11 +2,14 @@
 import type { Command } from 'commander';
 import { IflexError } from '../../streams/errors.ts';
 import { DEFAULT_NAMESPACE, instantOf, withEngine } from './existing-log.ts';
+import { fileReplay } from './replay-files.ts';
 import { verifyNamespace } from './replay-verify.ts';
-import { replayIntoNamespace } from './replay-what-if.ts';
+import { type Existing, replayIntoNamespace } from './replay-what-if.ts';
 
 interface ReplayCommand {
-  source: string;
+  source?: string;
+  pilot?: string;
+  mapping?: string;
   verify?: boolean;
   whatIf?: boolean;
   namespace?: string;
@@ -29,6 +32,9 @@ Two modes
               and compares what they emit with what the log holds: key, Avro body, schema and derived id of every event.
               Writes nothing. Status 1 and the first difference with its causes, where there is one.
 
+Files are replayed as a what-if too: the pilot is declared and the files are read as by iflex import, at any speed, into a
+namespace of their own.
+
 Neither touches the source: a pipeline may run on it meanwhile. What is appended there later is not part of the replay.
 
 --from and --to are times at which facts became known (not when they were appended). The declarations of sites and pilots
@@ -39,13 +45,16 @@ Examples
   iflex replay --namespace again
   iflex replay --namespace spring --from 2026-03-01 --to 2026-04-01T00:00+02:00 --speed 3600
   iflex replay --namespace again2 --compare-with again
+  iflex replay readings.csv.gz --pilot our-pilot --mapping our-mapping.yaml --namespace trial --speed 3600
   iflex namespaces drop again --yes`;
 
 export function registerReplay(program: Command): void {
   program
-    .command('replay')
+    .command('replay [file...]')
     .description('Run recorded facts again: verify what a log holds, or see what would come of them in another namespace.')
-    .option('--source <namespace>', 'log to replay', DEFAULT_NAMESPACE)
+    .option('--source <namespace>', `log to replay (default: ${DEFAULT_NAMESPACE}, where no files are given)`)
+    .option('--pilot <folder>', 'with files: the declared pilot whose sites they are of')
+    .option('--mapping <mapping>', 'with files: what their columns mean, a mapping file or a preset of iflex import')
     .option('--what-if', 'into another namespace, by when facts became known')
     .option('--verify', 'in memory, by the journals of the tasks')
     .option('--namespace <name>', 'what-if: where to; made by the replay, and its own')
@@ -56,16 +65,17 @@ export function registerReplay(program: Command): void {
     .option('--resume', 'what-if: go on with the same replay that was interrupted')
     .option('--compare-with <namespace>', 'what-if: compare with this instead of the source; status 1 where they differ')
     .addHelpText('after', HELP)
-    .action(async (options: ReplayCommand) => {
+    .action(async (files: string[], options: ReplayCommand) => {
       if (options.verify) {
-        refuseWithVerify(options);
-        await withEngine((url) => verifyNamespace(url, options.source));
-      } else await withEngine(withWhatIf(options));
+        refuseWithVerify(files, options);
+        await withEngine((url) => verifyNamespace(url, options.source ?? DEFAULT_NAMESPACE));
+      } else await withEngine(files.length > 0 ? withFiles(files, options) : withLog(options));
     });
 }
 
-function refuseWithVerify(options: ReplayCommand): void {
-  const given = (['whatIf', 'namespace', 'from', 'to', 'speed', 'replace', 'resume', 'compareWith'] as const).filter(
+function refuseWithVerify(files: string[], options: ReplayCommand): void {
+  if (files.length > 0) throw new IflexError('CONFIG_INVALID', '--verify checks a log (--source), not files.');
+  const given = (['pilot', 'mapping', 'whatIf', 'namespace', 'from', 'to', 'speed', 'replace', 'resume', 'compareWith'] as const).filter(
     (name) => options[name] !== undefined,
   );
   if (given.length > 0)
@@ -80,14 +90,30 @@ function optionName(name: string): string {
 }
 
 /** Options are refused before anything is started. */
-function withWhatIf({ source, namespace, from, to, speed, replace, resume, compareWith }: ReplayCommand): (url: string) => Promise<void> {
-  if (namespace === undefined)
-    throw new IflexError(
-      'CONFIG_INVALID',
-      'A what-if replay needs --namespace, a name that is free. To check the source itself: --verify.',
-    );
+function withLog(options: ReplayCommand): (url: string) => Promise<void> {
+  const { pilot, mapping, source = DEFAULT_NAMESPACE, namespace, compareWith } = options;
+  if (pilot !== undefined || mapping !== undefined)
+    throw new IflexError('CONFIG_INVALID', '--pilot and --mapping say what files mean: give files, or leave them out to replay a log.');
   if (namespace === source)
     throw new IflexError('CONFIG_INVALID', `A replay never writes to its source: give --namespace another name than "${source}".`);
+  const common = commonOf(options);
+  return (url) => replayIntoNamespace({ url, source, compareWith, ...common });
+}
+
+function withFiles(files: string[], options: ReplayCommand): (url: string) => Promise<void> {
+  const { pilot, mapping, source, compareWith } = options;
+  if (source !== undefined) throw new IflexError('CONFIG_INVALID', 'A replay has one source: files, or --source.');
+  if (pilot === undefined || mapping === undefined)
+    throw new IflexError(
+      'CONFIG_INVALID',
+      'Files need --pilot (the folder of their declared sites) and --mapping (what their columns mean).',
+    );
+  return fileReplay({ files, pilot, mapping, compareWith, ...commonOf(options) });
+}
+
+function commonOf({ namespace, from, to, speed, replace, resume, compareWith }: ReplayCommand) {
+  if (namespace === undefined)
+    throw new IflexError('CONFIG_INVALID', 'A what-if replay needs --namespace, a name that is free. To check a log itself: --verify.');
   if (compareWith === namespace) throw new IflexError('CONFIG_INVALID', '--compare-with needs another namespace than --namespace.');
   if (replace && resume) throw new IflexError('CONFIG_INVALID', '--replace begins anew and --resume goes on: give one of them.');
   const range = {
@@ -95,9 +121,8 @@ function withWhatIf({ source, namespace, from, to, speed, replace, resume, compa
     toMs: to === undefined ? Number.POSITIVE_INFINITY : instantOf(to, '--to'),
   };
   if (range.fromMs >= range.toMs) throw new IflexError('CONFIG_INVALID', `--from ${from} is not before --to ${to}.`);
-  const existing = replace ? 'replace' : resume ? 'resume' : 'refuse';
-  const factor = speedOf(speed ?? 'max');
-  return (url) => replayIntoNamespace({ url, source, namespace, range, speed: factor, existing, compareWith });
+  const existing: Existing = replace ? 'replace' : resume ? 'resume' : 'refuse';
+  return { namespace, range, speed: speedOf(speed ?? 'max'), existing };
 }
 
 export function speedOf(text: string): number {

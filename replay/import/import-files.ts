@@ -5,7 +5,7 @@ import type { SiteDeclared } from '../../schemas/types.ts';
 import { IflexError } from '../../streams/errors.ts';
 import type { EventLog } from '../../streams/event-log.ts';
 import { MAX_IMPORT_FILES } from '../../streams/limits.ts';
-import { feed } from '../facts.ts';
+import { type Fact, feed } from '../facts.ts';
 import { readDeclarations } from '../instance/declare.ts';
 import { told } from '../instance/declared-file.ts';
 import { Coverage, type PointCoverage } from './coverage.ts';
@@ -25,6 +25,10 @@ export interface ImportOptions {
   omitFile?: string;
   /** When the import happens (UTC epoch ms): knownAt of mappings with that rule. */
   importedAtMs: number;
+  /** Event time per wall time; Infinity: as fast as it goes. */
+  speed?: number;
+  /** Only what became known in this span (UTC epoch ms, end exclusive); default: all. The report counts all that was read. */
+  known?: { fromMs: number; toMs: number };
   signal?: AbortSignal;
   /** Bytes read of all bytes (unpacked). */
   onProgress?: (done: number, total: number) => void;
@@ -62,15 +66,22 @@ export async function importFiles(options: ImportOptions): Promise<ImportReport>
   const fed = await feed({
     log,
     codec,
-    facts: merged,
+    facts: options.known ? knownIn(merged, options.known) : merged,
     tickMs: mapping.tickMs,
     tickSource: `import ${hash('sha256', JSON.stringify([contents, mapping.identity, [...mapping.meters], mapping.tickMs]))}`,
-    speed: Number.POSITIVE_INFINITY,
+    speed: options.speed ?? Number.POSITIVE_INFINITY,
     settleMs: settleMs(mapping, declared),
     signal,
     onProgress: () => onProgress?.(counts.bytes, totalBytes),
   });
   return { ...counts, files: files.length, sameFiles: files.length - sources.length, facts: fed, ...summary(coverage.finish()) };
+}
+
+async function* knownIn(facts: AsyncIterable<Fact>, { fromMs, toMs }: { fromMs: number; toMs: number }): AsyncGenerator<Fact> {
+  for await (const fact of facts) {
+    if (fact.value.knownAtMs >= toMs) return;
+    if (fact.value.knownAtMs >= fromMs) yield fact;
+  }
 }
 
 function summary(points: PointCoverage[]): Pick<ImportReport, 'doubled' | 'missing' | 'points'> {

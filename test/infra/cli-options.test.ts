@@ -45,6 +45,10 @@ describe('options that do not go together, or mean nothing', () => {
     [/--from 2026-03-02 is not before --to 2026-03-01/, 'replay', '--namespace', 'a', '--from', '2026-03-02', '--to', '2026-03-01'],
     [/--speed fast is neither/, 'replay', '--namespace', 'a', '--speed', 'fast'],
     [/--verify .* does not go with --from, --speed/, 'replay', '--verify', '--speed', '60', '--from', '2026-03-02'],
+    [/--verify checks a log/, 'replay', 'a.csv', '--verify'],
+    [/Files need --pilot .* and --mapping/, 'replay', 'a.csv', '--namespace', 'a'],
+    [/one source: files, or --source/, 'replay', 'a.csv', '--namespace', 'a', '--source', 'b'],
+    [/give files, or leave them out/, 'replay', '--pilot', 'p', '--namespace', 'a'],
     [/--verify .* does not go with --compare-with/, 'replay', '--verify', '--compare-with', 'a'],
   ];
   for (const [message, ...args] of refusals)

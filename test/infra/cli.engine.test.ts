@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, describe, it, mock } from 'node:test';
 import { Command } from 'commander';
@@ -10,6 +12,7 @@ import { registerReplay } from '../../infra/cli/replay.ts';
 import { registerSchemas } from '../../infra/cli/schemas.ts';
 import { registerTopics } from '../../infra/cli/topics.ts';
 import { PROJECT_FOLDER } from '../../infra/engine.ts';
+import { writeNewPilot, writeNewSite } from '../../replay/instance/new-instance.ts';
 import { openTestEngine } from '../engine.ts';
 import { feedNew } from '../replay/replaying.ts';
 import { simulatedFacts } from '../replay/simulated-facts.ts';
@@ -127,5 +130,33 @@ describe('the command line', () => {
     await refused(/Add --yes to do it/, 'namespaces', 'drop', target);
     assert.match(await run('namespaces', 'drop', target, '--yes'), /^Dropped /);
     assert.doesNotMatch(await run('namespaces'), new RegExp(`^${target} `, 'm'));
+  });
+
+  it('replays files of a declared pilot, within times and at a speed', async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'iflex-cli-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const pilot = join(folder, 'pilot');
+    writeNewPilot({ folder: pilot, name: 'Files', country: 'GB', timeZone: 'Europe/London', language: 'en', since: '2012-01-01' });
+    const points = [{ name: 'grid-import', kind: 'interval-energy', interval: '30 min', carrier: 'electricity' }];
+    const sitePath = writeNewSite({ folder: pilot, kind: 'home', origin: 'measured', points });
+    const [siteId, pointId] = [/site-[0-9a-f]+/, /point-[0-9a-f]+/].map((pattern) => pattern.exec(readFileSync(sitePath, 'utf8'))![0]);
+    const [mapping, file] = [join(folder, 'mapping.yaml'), join(folder, 'a.csv')];
+    writeFileSync(mapping, `extends: low-carbon-london\nmeters:\n  M1: { site: ${siteId}, points: { grid-import: ${pointId} } }\n`);
+    const stamp = (i: number) => new Date(Date.UTC(2013, 0, 1) + i * 1_800_000).toISOString().slice(0, 19).replace('T', ' ');
+    const lines = Array.from({ length: 96 }, (_, i) => `M1,${stamp(i)},0.${i + 100}`);
+    writeFileSync(file, `LCLid,tstp,energy(kWh/hh)\n${lines.join('\n')}\n`);
+    const replay = ['replay', file, '--pilot', pilot, '--mapping', mapping];
+    const [whole, paced, part] = [engine.namespace(), engine.namespace(), engine.namespace()];
+    assert.match(await run(...replay, '--namespace', whole), /^read +96 lines of 1 files: 96 readings/);
+    const compared = await run(...replay, '--namespace', paced, '--speed', '200000', '--compare-with', whole);
+    assert.match(compared, /resampled\.60m +\d+ events, equal/);
+    assert.doesNotMatch(compared, /differ/);
+    await run(...replay, '--namespace', part, '--to', '2013-01-02');
+    const events = async (namespace: string) => {
+      const topics = JSON.parse(await run('topics', '--namespace', namespace, '--json')) as { name: string; endOffsets: number[] }[];
+      return topics.find(({ name }) => name === 'meter.readings')!.endOffsets.reduce((sum, end) => sum + end, 0);
+    };
+    const [all, first] = [await events(whole), await events(part)];
+    assert.ok(first > 0 && first < all, `${first} of ${all}`);
   });
 });
