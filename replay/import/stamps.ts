@@ -64,9 +64,12 @@ function parseIso(text: string): LocalStamp | undefined {
   return { localMs, instantMs: offset === undefined ? undefined : localMs - fixedOffsetMs(offset)! };
 }
 
+/** No meter is older; and Date.UTC takes the years 0 to 99 for 1900 to 1999. */
+const FIRST_YEAR = 1900;
+
 /** Days of a month; 24:00 is the end of a day, as some meters write it. */
 function localOf(Y: number, M: number, D: number, h: number, m: number, s: number, ms: number): number | undefined {
-  if (M < 1 || M > 12 || D < 1 || D > 31 || m > 59 || s > 59) return undefined;
+  if (Y < FIRST_YEAR || M < 1 || M > 12 || D < 1 || D > 31 || m > 59 || s > 59) return undefined;
   if (h > 23 && (h > 24 || m + s + ms > 0)) return undefined;
   if (D > 28 && D > new Date(Date.UTC(Y, M, 0)).getUTCDate()) return undefined;
   return Date.UTC(Y, M - 1, D, h, m, s, ms);

@@ -8,7 +8,7 @@ import { PROJECT_FOLDER } from '../../infra/engine.ts';
 
 const run = promisify(execFile);
 /** Exactly these, so that a peer is the same in every run. */
-const PACKAGES = ['fastavro==1.12.1'];
+const PACKAGES = ['fastavro==1.13.1'];
 
 /** Path of the interpreter; makes the environment where it is not there yet. */
 export async function peerPython(): Promise<string> {

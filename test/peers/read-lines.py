@@ -19,13 +19,13 @@ def fields_of(text):
         return text.split(",")
     rows = list(csv.reader([text], strict=True))
     # What csv lets pass: a quote within a field that does not begin with one.
-    if any(re.search(r'(^|,)[^",]+"', text) for _ in [0]):
+    if re.search(r'(^|,)[^",]+"', text):
         raise ValueError("a quote within a field")
     return rows[0]
 
 
 def instant(text, zone):
-    if not STAMP.fullmatch(text):
+    if not STAMP.fullmatch(text) or text < "1900":
         raise ValueError("stamp")
     if text.endswith("24:00:00"):
         local = datetime.strptime(text[:10], "%Y-%m-%d") + timedelta(days=1)
