@@ -1,7 +1,7 @@
 /** The real household of the bundled pilot: its slice of the source, and the facts that an import makes of it. */
 import { join } from 'node:path';
 import type { SiteDeclared } from '../../schemas/types.ts';
-import { HOUR_MS } from '../../streams/limits.ts';
+import { DAY_MS, HOUR_MS } from '../../streams/limits.ts';
 import type { Fact } from '../facts.ts';
 import { Coverage } from '../import/coverage.ts';
 import { factsOf } from '../import/deliveries.ts';
@@ -27,7 +27,8 @@ export async function householdDeliveries(folder: string, site: SiteDeclared): P
     mapping: readMapping(join(folder, MAPPING_FILE)),
     sites: new Map([[site.siteId, site]]),
     omitted: [],
-    importedAtMs: SLICE_START_MS,
+    // Later than all that the file tells of: nothing in it is from the future.
+    importedAtMs: SLICE_START_MS + (SLICE_DAYS + 1) * DAY_MS,
     counts: { lines: 0, blankLines: 0, readings: 0, blank: 0, omitted: 0, rejected: {}, bytes: 0 },
     coverage: new Coverage(),
   };
