@@ -1,6 +1,6 @@
 /** What tells two events apart, for people: marks of events, and the places where their values differ. */
 import type { Codec } from '../schemas/codec.ts';
-import type { LogRecord } from '../streams/event-log.ts';
+import type { LogRecord, NewRecord } from '../streams/event-log.ts';
 
 /** An event as a person looks it up. */
 export interface EventMark {
@@ -55,7 +55,7 @@ function whatOf(value: Record<string, unknown>): string {
 }
 
 /** The first few places where two events differ: key, schema, values, and the id where nothing else does. */
-export function differencesOf(leftCodec: Codec, left: LogRecord, rightCodec: Codec, right: LogRecord): Difference[] {
+export function differencesOf(leftCodec: Codec, left: NewRecord, rightCodec: Codec, right: NewRecord): Difference[] {
   const [a, b] = [leftCodec.decode(left.value), rightCodec.decode(right.value)];
   const found: Difference[] = [];
   compareValues(left.key, right.key, 'key', found);

@@ -7,7 +7,7 @@ import { bodyOf, type Codec, schemaIdOf } from '../schemas/codec.ts';
 import type { Rejected } from '../schemas/types.ts';
 import { Drive } from './drive.ts';
 import { IflexError } from './errors.ts';
-import type { EventLog, LogRecord, NewRecord, StepJournalEntry } from './event-log.ts';
+import type { EventLog, KeptSnapshot, LogRecord, NewRecord, StepJournalEntry } from './event-log.ts';
 import { MAX_STEP_BYTES, MAX_STEP_RECORDS } from './limits.ts';
 import type { Processor } from './processor.ts';
 import { findTopic } from './topics.ts';
@@ -18,6 +18,8 @@ export interface JournalReplay {
   processors: readonly Processor[];
   /** The task: partition p of all fact topics. */
   partition: number;
+  /** Where to begin: a kept snapshot of the task with the same processors and settings. Default: its first step. */
+  start?: KeptSnapshot;
   /** Last step to replay; default: the last one committed when the replay gets there. */
   throughStep?: number;
 }
@@ -37,6 +39,9 @@ export interface Verification {
   outputs: number;
   /** The first difference in words, or null where the log holds exactly what the replay emitted. */
   difference: string | null;
+  /** The events of that difference: what the replay emitted, and what the log holds in its place. */
+  emitted: NewRecord | null;
+  found: LogRecord | null;
 }
 
 const READ = { maxRecords: MAX_STEP_RECORDS, maxBytes: MAX_STEP_BYTES };
@@ -56,15 +61,19 @@ export function canonicalBytes(record: NewRecord, fingerprintOf: (schemaId: numb
 }
 
 /**
- * Takes the facts of a task in the order of its journal, from the first step on, through a fresh drive; yields what each
- * step emits. Events on which a processor throws are set aside as the task did. Throws NOT_FOUND where the log no longer
+ * Takes the facts of a task in the order of its journal through a fresh drive, or one that begins with a snapshot; yields
+ * what each step emits. Events on which a processor throws are set aside as the task did. Throws NOT_FOUND where the log no longer
  * holds a fact of the journal, and PoisonedError where a processor throws on a key for which it never did.
  */
 export async function* replayJournal(options: JournalReplay): AsyncGenerator<ReplayedStep> {
-  const { log, codec, processors, partition, throughStep = Number.POSITIVE_INFINITY } = options;
+  const { log, codec, processors, partition, start, throughStep = Number.POSITIVE_INFINITY } = options;
   const drive = new Drive({ processors, codec }, await recordedSuspects(log, codec, partition));
+  if (start) drive.applyState(start.bytes);
+  drive.markCommitted();
   const readers = new Map<string, TopicReader>();
-  for (let from = 1; ; ) {
+  for (const [topic, offset] of Object.entries(start?.positions ?? {}))
+    readers.set(topic, new TopicReader(log, topic, partition, { offset }));
+  for (let from = (start?.stepNumber ?? 0) + 1; ; ) {
     const journal = await log.journal(partition, from, JOURNAL_STEPS);
     for (const { step, entries } of journal) {
       if (step > throughStep) return;
@@ -99,7 +108,11 @@ async function takeEntry(
   return count;
 }
 
-/** Replays the journal of a task and compares every derived event with the log's, topic by topic in order. */
+/**
+ * Replays the journal of a task and compares every derived event with the log's, topic by topic in order. A snapshot does
+ * not say how far its task had written, so a replay from one begins to compare each topic at the first event that it
+ * emits there, and leaves out compacted topics.
+ */
 export async function verifyTask(options: JournalReplay): Promise<Verification> {
   const { log, codec, processors, partition } = options;
   const names = new Set([...processors.map(({ name }) => name), 'reject']);
@@ -107,33 +120,38 @@ export async function verifyTask(options: JournalReplay): Promise<Verification> 
   const written = new Map<string, TopicReader>();
   const readerOf = (topic: string) => {
     let reader = written.get(topic);
-    if (!reader) written.set(topic, (reader = new TopicReader(log, topic, partition, isOfTask)));
+    if (!reader) written.set(topic, (reader = new TopicReader(log, topic, partition, { wanted: isOfTask })));
     return reader;
   };
-  const result: Verification = { partition, steps: 0, records: 0, outputs: 0, difference: null };
+  const result: Verification = { partition, steps: 0, records: 0, outputs: 0, difference: null, emitted: null, found: null };
   const bytesOf = (record: NewRecord) => canonicalBytes(record, (id) => codec.fingerprintOf(id));
-  let lastStep = 0;
+  const isCompacted = (topic: string) => findTopic(topic)?.cleanup === 'compact';
+  let lastStep = options.start?.stepNumber ?? 0;
   for await (const { step, records, outputs } of replayJournal(options)) {
     lastStep = step;
     result.steps++;
     result.records += records;
     for (const output of outputs) {
       result.outputs++;
+      if (options.start && isCompacted(output.topic)) continue;
+      const isFirst = !written.has(output.topic);
       const reader = readerOf(output.topic);
+      if (isFirst && options.start) await reader.skipUntil((record) => bytesOf(record).equals(bytesOf(output)));
       const found = await reader.peek();
       if (found !== undefined && bytesOf(found).equals(bytesOf(output))) reader.skip();
       // Of a compacted topic only the latest event of a key is left; what is still there must come in this order.
-      else if (findTopic(output.topic)?.cleanup !== 'compact')
-        return { ...result, difference: differenceOf(step, output, found, partition) };
+      else if (!isCompacted(output.topic))
+        return { ...result, difference: differenceOf(step, output, found, partition), emitted: output, found: found ?? null };
     }
   }
   for (const topic of new Set([...processors.flatMap(({ writes }) => writes), 'rejected'])) {
+    if (options.start && !written.has(topic)) continue;
     const extra = await readerOf(topic).peek();
     if (extra === undefined) continue;
     // A live task may have gone on; what it emitted came with a further step. Steps are seen whole or not at all.
     const further = await log.journal(partition, lastStep + 1, 1);
     if (further.length === 0)
-      return { ...result, difference: `The log holds ${topic}/${partition}:${extra.offset}, which the replay did not emit.` };
+      return { ...result, difference: `The log holds ${topic}/${partition}:${extra.offset}, which the replay did not emit.`, found: extra };
   }
   return result;
 }
@@ -149,25 +167,26 @@ function differenceOf(step: number, output: NewRecord, found: LogRecord | undefi
 /** Keys for which the log says that a processor threw: the drive undoes their failing events again. */
 async function recordedSuspects(log: EventLog, codec: Codec, partition: number): Promise<Set<string>> {
   const suspects = new Set<string>();
-  const reader = new TopicReader(log, 'rejected', partition, ({ headers }) => headers.source === 'reject');
+  const reader = new TopicReader(log, 'rejected', partition, { wanted: ({ headers }) => headers.source === 'reject' });
   for (let record = await reader.next(); record; record = await reader.next())
     if ((codec.decodeAs('Rejected', record.value) as Rejected).code === 'PROCESSOR_FAILED') suspects.add(record.key);
   return suspects;
 }
 
-/** Reads one partition of a topic from its beginning, in order, a batch at a time. */
+/** Reads one partition of a topic from an offset on (default: its beginning), in order, a batch at a time. */
 class TopicReader {
   private readonly log: EventLog;
   private readonly at: { topic: string; partition: number };
   private readonly wanted: (record: LogRecord) => boolean;
   private batch: LogRecord[] = [];
   private index = 0;
-  private offset = 0;
+  private offset: number;
 
-  constructor(log: EventLog, topic: string, partition: number, wanted: (record: LogRecord) => boolean = () => true) {
+  constructor(log: EventLog, topic: string, partition: number, from: { offset?: number; wanted?: (record: LogRecord) => boolean } = {}) {
     this.log = log;
     this.at = { topic, partition };
-    this.wanted = wanted;
+    this.offset = from.offset ?? 0;
+    this.wanted = from.wanted ?? (() => true);
   }
 
   async peek(): Promise<LogRecord | undefined> {
@@ -183,6 +202,11 @@ class TopicReader {
 
   skip(): void {
     this.index++;
+  }
+
+  /** Stays before the first record that is meant, or at the end where there is none. */
+  async skipUntil(isMeant: (record: LogRecord) => boolean): Promise<void> {
+    for (let record = await this.peek(); record && !isMeant(record); record = await this.peek()) this.skip();
   }
 
   async next(): Promise<LogRecord | undefined> {

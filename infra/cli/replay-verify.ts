@@ -1,33 +1,55 @@
 /** `iflex replay --verify`: what the log holds is what its facts give. */
 import { TOPOLOGY } from '../../processors/topology.ts';
+import { differencesOf } from '../../replay/compare-events.ts';
+import type { Codec } from '../../schemas/codec.ts';
 import { PARTITION_COUNT } from '../../streams/limits.ts';
-import { verifyTask } from '../../streams/verify.ts';
+import { stateLabel } from '../../streams/run.ts';
+import { type Verification, verifyTask } from '../../streams/verify.ts';
 import { codeVersion } from '../code-version.ts';
+import { configurationHash } from '../pipeline.ts';
 import { withExistingLog } from './existing-log.ts';
 import { showProgress } from './progress.ts';
 
-/** Prints what was checked; sets the exit status to 1 at the first difference of any task. */
-export async function verifyNamespace(url: string, namespace: string): Promise<void> {
+/**
+ * Prints what was checked; sets the exit status to 1 where any task differs. With a time, each task begins at its latest
+ * kept snapshot of before it (of the same processors and settings), or else at its first step, and which is told.
+ */
+export async function verifyNamespace(url: string, namespace: string, fromMs: number | null): Promise<void> {
   await withExistingLog(url, namespace, async ({ log, codec }) => {
-    console.log(`Verifying "${namespace}" from its first step on, with iflex ${codeVersion()}.`);
+    console.log(`Verifying "${namespace}" with iflex ${codeVersion()}.`);
+    const label = stateLabel(TOPOLOGY, configurationHash());
     const progress = showProgress({ label: 'Verifying', total: PARTITION_COUNT, unit: 'tasks' });
-    const sums = { steps: 0, records: 0, outputs: 0 };
-    const differences: string[] = [];
+    const lines: string[] = [];
+    const done: Verification[] = [];
     for (let partition = 0; partition < PARTITION_COUNT; partition++) {
-      const verified = await verifyTask({ log, codec, processors: TOPOLOGY, partition });
-      sums.steps += verified.steps;
-      sums.records += verified.records;
-      sums.outputs += verified.outputs;
-      if (verified.difference !== null) differences.push(`Task ${partition}: ${verified.difference}`);
+      const start = fromMs === null ? null : await log.keptSnapshot(partition, label, fromMs);
+      const verified = await verifyTask({ log, codec, processors: TOPOLOGY, partition, start: start ?? undefined });
+      done.push(verified);
+      const begin = start
+        ? `after the snapshot of ${new Date(start.streamTimeMs).toISOString()} (step ${start.stepNumber})`
+        : 'from its first step';
+      if (verified.steps > 0) lines.push(`Task ${partition}, ${begin}: ${verified.records} facts, ${verified.outputs} events emitted`);
+      lines.push(...differenceLines(codec, verified));
       progress.update(partition + 1);
     }
     progress.finish();
-    for (const difference of differences) console.error(difference);
+    for (const line of lines) console.log(line);
+    const differing = done.filter(({ difference }) => difference !== null).length;
+    const outputs = done.reduce((sum, verified) => sum + verified.outputs, 0);
     console.log(
-      `${sums.steps} steps of ${PARTITION_COUNT} tasks took ${sums.records} facts and emitted ${sums.outputs} events: ${
-        differences.length === 0 ? 'the log holds the same canonical bytes' : `${differences.length} tasks differ`
-      }.`,
+      differing === 0 ? `${outputs} events: the log holds the same canonical bytes.` : `${differing} of ${PARTITION_COUNT} tasks differ.`,
     );
-    if (differences.length > 0) process.exitCode = 1;
+    if (differing > 0) process.exitCode = 1;
   });
+}
+
+/** The first difference of a task, where in the events it is, and what they name as their causes. */
+function differenceLines(codec: Codec, { difference, emitted, found }: Verification): string[] {
+  if (difference === null) return [];
+  const lines = [`  differs: ${difference}`];
+  if (emitted) lines.push(`  emitted because of ${emitted.headers.causes}`);
+  if (found) lines.push(`  in the log because of ${found.headers.causes}`);
+  if (emitted && found && emitted.key === found.key)
+    for (const { path, left, right } of differencesOf(codec, emitted, codec, found)) lines.push(`  ${path}: ${left}, in the log ${right}`);
+  return lines;
 }

@@ -30,14 +30,15 @@ Two modes
               difference is a finding, not a failure: the source may have learnt of things in another order.
   --verify    follows the journal of every task, which says in which order it took its facts, through fresh processors,
               and compares what they emit with what the log holds: key, Avro body, schema and derived id of every event.
-              Writes nothing. Status 1 and the first difference with its causes, where there is one.
+              Writes nothing. Begins with the first step, or with --from at each task's latest matching snapshot of before
+              that time, and says which. Status 1 and the first difference with its causes, where there is one.
 
 Files are replayed as a what-if too: the pilot is declared and the files are read as by iflex import, at any speed, into a
 namespace of their own.
 
 Neither touches the source: a pipeline may run on it meanwhile. What is appended there later is not part of the replay.
 
---from and --to are times at which facts became known (not when they were appended). The declarations of sites and pilots
+--from and --to are times at which facts became known (not when they were appended). In a what-if the declarations of sites and pilots
 of before --from are taken too; readings are not, so series begin with what the first readings cover.
 
 Examples
@@ -58,7 +59,7 @@ export function registerReplay(program: Command): void {
     .option('--what-if', 'into another namespace, by when facts became known')
     .option('--verify', 'in memory, by the journals of the tasks')
     .option('--namespace <name>', 'what-if: where to; made by the replay, and its own')
-    .option('--from <time>', 'what-if: facts known at or after (default: all)')
+    .option('--from <time>', 'facts known at or after; --verify: begin at the latest snapshot of before (default: all)')
     .option('--to <time>', 'what-if: facts known before (default: all)')
     .option('--speed <factor>', 'what-if: event time per wall time: max, or a number such as 60 or 1 (default: max)')
     .option('--replace', 'what-if: drop the namespace first, if an earlier replay made it')
@@ -68,20 +69,21 @@ export function registerReplay(program: Command): void {
     .action(async (files: string[], options: ReplayCommand) => {
       if (options.verify) {
         refuseWithVerify(files, options);
-        await withEngine((url) => verifyNamespace(url, options.source ?? DEFAULT_NAMESPACE));
+        const fromMs = options.from === undefined ? null : instantOf(options.from, '--from');
+        await withEngine((url) => verifyNamespace(url, options.source ?? DEFAULT_NAMESPACE, fromMs));
       } else await withEngine(files.length > 0 ? withFiles(files, options) : withLog(options));
     });
 }
 
 function refuseWithVerify(files: string[], options: ReplayCommand): void {
   if (files.length > 0) throw new IflexError('CONFIG_INVALID', '--verify checks a log (--source), not files.');
-  const given = (['pilot', 'mapping', 'whatIf', 'namespace', 'from', 'to', 'speed', 'replace', 'resume', 'compareWith'] as const).filter(
+  const given = (['pilot', 'mapping', 'whatIf', 'namespace', 'to', 'speed', 'replace', 'resume', 'compareWith'] as const).filter(
     (name) => options[name] !== undefined,
   );
   if (given.length > 0)
     throw new IflexError(
       'CONFIG_INVALID',
-      `--verify checks all that --source holds and writes nothing; it does not go with ${given.map(optionName).join(', ')}.`,
+      `--verify checks what --source holds and writes nothing; it does not go with ${given.map(optionName).join(', ')}.`,
     );
 }
 

@@ -44,7 +44,7 @@ describe('options that do not go together, or mean nothing', () => {
     [/give one of them/, 'replay', '--namespace', 'a', '--replace', '--resume'],
     [/--from 2026-03-02 is not before --to 2026-03-01/, 'replay', '--namespace', 'a', '--from', '2026-03-02', '--to', '2026-03-01'],
     [/--speed fast is neither/, 'replay', '--namespace', 'a', '--speed', 'fast'],
-    [/--verify .* does not go with --from, --speed/, 'replay', '--verify', '--speed', '60', '--from', '2026-03-02'],
+    [/--verify .* does not go with --to, --speed/, 'replay', '--verify', '--speed', '60', '--to', '2026-03-02'],
     [/--verify checks a log/, 'replay', 'a.csv', '--verify'],
     [/Files need --pilot .* and --mapping/, 'replay', 'a.csv', '--namespace', 'a'],
     [/one source: files, or --source/, 'replay', 'a.csv', '--namespace', 'a', '--source', 'b'],

@@ -109,7 +109,9 @@ describe('the command line', () => {
 
   it('replays, verifies, lists and drops namespaces, and never writes to one that no replay made', async () => {
     const target = engine.namespace();
-    assert.match(await run('replay', '--source', source, '--verify'), /: the log holds the same canonical bytes\.\n$/);
+    const verified = await run('replay', '--source', source, '--verify');
+    assert.match(verified, /^Task \d+, from its first step: \d+ facts, \d+ events emitted$/m);
+    assert.match(verified, /\d+ events: the log holds the same canonical bytes\.\n$/);
     const replayed = await run('replay', '--source', source, '--namespace', target);
     assert.match(replayed, /^\d+ facts replayed into "t\w+", 0 were there already\.\nCompared with "t\w+" \(left\) by canonical bytes:\n/);
     assert.match(replayed, /^ {2}resampled\.5m +\d+ events, equal$/m);

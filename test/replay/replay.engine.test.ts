@@ -1,11 +1,17 @@
 /** Replays of one log: what-if twice, and verified from its journal, give the same canonical bytes, and leave it alone. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { configurationHash } from '../../infra/pipeline.ts';
+import { TOPOLOGY } from '../../processors/topology.ts';
 import { compareLogs, describeComparison } from '../../replay/compare.ts';
 import type { ReadingsDelivery } from '../../schemas/types.ts';
-import { DAY_MS } from '../../streams/limits.ts';
+import { DAY_MS, PARTITION_COUNT } from '../../streams/limits.ts';
 import { openPool, type Pool } from '../../streams/postgres.ts';
-import { namespaceSchema } from '../../streams/postgres-log.ts';
+import { namespaceSchema, openPostgresLog } from '../../streams/postgres-log.ts';
+import type { Emit, Processor } from '../../streams/processor.ts';
+import { stateLabel } from '../../streams/run.ts';
+import { openRegistry } from '../../streams/schema-registry.ts';
+import { verifyTask } from '../../streams/verify.ts';
 import { openTestEngine } from '../engine.ts';
 import { ALL, assertEqual, assertVerified, feedNew, replayNew, withSides } from './replaying.ts';
 import { SIMULATED_FROM_MS, simulatedFacts } from './simulated-facts.ts';
@@ -52,6 +58,43 @@ describe('a recorded log', () => {
       assert.ok(records >= one.appended, `${records} of ${one.appended} records`);
     }
     assert.equal(await positionsOf(pool, source), positionsBefore);
+  });
+
+  it('is verified from the snapshots of any day, and a difference is found with its events', async () => {
+    const log = await openPostgresLog({ url: engine.url, namespace: source });
+    const codec = await openRegistry(engine.url, source);
+    const label = stateLabel(TOPOLOGY, configurationHash());
+    const changed = TOPOLOGY.map((processor): Processor => {
+      if (processor.name !== 'forecaster') return processor;
+      const renamed =
+        (emit: Emit): Emit =>
+        (topic, value) =>
+          emit(topic, { ...value, model: 'another' } as typeof value);
+      return {
+        ...processor,
+        onEvent: (state, event, emit, reject) => processor.onEvent(state, event, renamed(emit), reject),
+        onTick: (state, tickMs, emit) => processor.onTick(state, tickMs, renamed(emit)),
+      };
+    });
+    let begun = 0;
+    let found = 0;
+    for (let partition = 0; partition < PARTITION_COUNT; partition++) {
+      const start = await log.keptSnapshot(partition, label, SIMULATED_FROM_MS + 3 * DAY_MS);
+      const whole = await verifyTask({ log, codec, processors: TOPOLOGY, partition });
+      if (!start) continue;
+      begun++;
+      assert.ok(start.streamTimeMs > 0 && start.streamTimeMs <= SIMULATED_FROM_MS + 3 * DAY_MS);
+      const rest = await verifyTask({ log, codec, processors: TOPOLOGY, partition, start });
+      assert.equal(rest.difference, null);
+      assert.ok(rest.records < whole.records && rest.outputs < whole.outputs && rest.outputs > 0);
+      const differing = await verifyTask({ log, codec, processors: changed, partition, start });
+      if (differing.difference === null) continue;
+      found++;
+      assert.match(differing.difference, /emitted forecasts/);
+      assert.equal((codec.decode(differing.emitted!.value).value as { model: string }).model, 'another');
+    }
+    await log.close();
+    assert.ok(begun > 0 && found > 0, `${begun} began at a snapshot, ${found} differed`);
   });
 
   it('differs from one with another reading, and the comparison says where and why', async () => {
