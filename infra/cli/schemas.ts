@@ -21,12 +21,13 @@ export function registerSchemas(program: Command): void {
     });
   schemas
     .command('check')
-    .description('Check names, shapes and every pair of versions: old code reads new events, new code old ones. Status 1 where not.')
+    .description('Check that old code reads new events and new code old ones, for every pair of versions. Status 1 where not.')
     .addHelpText('after', '\nWhat may change, and how to publish a change, stands in schemas/README.md.')
     .action(() => {
       const { checked, problems } = checkSchemas();
       for (const problem of problems) console.error(problem);
-      if (problems.length > 0) throw new IflexError('SCHEMA_INCOMPATIBLE', `${problems.length} problem(s) in ${checked} schemas. See schemas/README.md.`);
+      if (problems.length > 0)
+        throw new IflexError('SCHEMA_INCOMPATIBLE', `${problems.length} problem(s) in ${checked} schemas. See schemas/README.md.`);
       console.log(`${checked} schemas checked: good`);
     });
 }
