@@ -37,7 +37,8 @@ export async function findNamespace(url: string, name: string): Promise<Namespac
 async function readNamespaces(pool: Pool, only: string | null): Promise<Namespace[]> {
   const { rows } = await pool.query(
     `SELECT substr(n.nspname, length($1) + 1) AS name, obj_description(n.oid, 'pg_namespace') AS note,
-      (SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'm')) AS bytes
+      (SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint
+        FROM pg_class c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'm')) AS bytes
     FROM pg_namespace n JOIN pg_class log ON log.relnamespace = n.oid AND log.relname = 'log_partition'
     WHERE starts_with(n.nspname, $1) AND ($2::text IS NULL OR n.nspname = $1 || $2) ORDER BY name`,
     [PREFIX, only],
@@ -56,7 +57,8 @@ const UNDEFINED_TABLE = '42P01';
 async function reachOf(pool: Pool, name: string): Promise<Pick<Namespace, 'events' | 'lastAppendedMs'> | undefined> {
   try {
     const { rows } = await pool.query(
-      `SELECT coalesce(sum(next_offset), 0)::bigint AS events, nullif(max(last_appended_ms), 0) AS latest FROM ${namespaceSchema(name)}.log_partition`,
+      `SELECT coalesce(sum(next_offset), 0)::bigint AS events, nullif(max(last_appended_ms), 0) AS latest
+      FROM ${namespaceSchema(name)}.log_partition`,
     );
     return { events: rows[0].events, lastAppendedMs: rows[0].latest };
   } catch (error) {

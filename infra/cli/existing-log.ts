@@ -41,7 +41,7 @@ export function instantOf(text: string, option: string): number {
   if (Number.isNaN(timeMs))
     throw new IflexError(
       'CONFIG_INVALID',
-      `${option} ${text} is not a time. Write a day in UTC (2026-03-29) or a time with its zone (2026-03-29T01:00Z, 2026-03-29T01:00+02:00).`,
+      `${option} ${text} is not a time. Write a day in UTC (2026-03-29) or a time with its zone (2026-03-29T01:00+02:00).`,
     );
   return timeMs;
 }

@@ -65,17 +65,17 @@ export async function prepareTarget(url: string, namespace: string, existing: Ex
   if (found && existing === 'refuse')
     throw new IflexError(
       'CONFIG_INVALID',
-      `The namespace "${namespace}" exists${found.note ? ` (${found.note})` : ''}. Give another name, or --replace or --resume what an earlier replay made.`,
+      `The namespace "${namespace}" exists${found.note ? ` (${found.note})` : ''}. Give another name, or --replace or --resume a replay.`,
     );
   if (found && !found.note?.startsWith(NOTE_BEGINS))
     throw new IflexError(
       'CONFIG_INVALID',
-      `The namespace "${namespace}" was not made by a replay, so no replay writes to it. Give another name, or drop it by \`iflex namespaces drop ${namespace} --yes\`.`,
+      `The namespace "${namespace}" was not made by a replay, so no replay writes to it. Give another name.`,
     );
   if (found && existing === 'resume' && found.note !== note)
     throw new IflexError(
       'CONFIG_INVALID',
-      `The namespace "${namespace}" is another one (${found.note}), not: ${note}. Give the same options, or --replace.`,
+      `The namespace "${namespace}" is another one (${found.note}), not: ${note}. Give its options, or --replace.`,
     );
   if (!found && existing === 'resume')
     throw new IflexError('NOT_FOUND', `There is no namespace "${namespace}" to go on with. Leave out --resume to make it.`);

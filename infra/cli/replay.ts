@@ -38,8 +38,8 @@ namespace of their own.
 
 Neither touches the source: a pipeline may run on it meanwhile. What is appended there later is not part of the replay.
 
---from and --to are times at which facts became known (not when they were appended). In a what-if the declarations of sites and pilots
-of before --from are taken too; readings are not, so series begin with what the first readings cover.
+--from and --to are times at which facts became known (not when they were appended). In a what-if the declarations of
+sites and pilots of before --from are taken too; readings are not, so series begin with what the first readings cover.
 
 Examples
   iflex replay --verify
