@@ -67,13 +67,34 @@ export class AvroReader {
     return (n >>> 1) ^ -(n & 1);
   }
 
+  /** The bytes after the first four: up to four more by whole-number arithmetic (all times and energies), then the rest. */
   private longTail(from: number, low: number): number {
+    const bytes = this.bytes;
     let at = from;
-    let value = low;
-    let factor = 268_435_456;
+    let byte = bytes[at++];
+    let high = byte & 0x7f;
+    if (byte >= 0x80) {
+      byte = bytes[at++];
+      high |= (byte & 0x7f) << 7;
+      if (byte >= 0x80) {
+        byte = bytes[at++];
+        high |= (byte & 0x7f) << 14;
+        if (byte >= 0x80) return this.longRest(at, low + high * 268_435_456);
+      }
+    }
+    this.position = at;
+    if (at > this.end) throw undecodable('The body ends within a number.');
+    const value = low + high * 268_435_456;
+    return (low & 1) === 1 ? -(value + 1) / 2 : value / 2;
+  }
+
+  private longRest(from: number, sum: number): number {
+    let at = from;
+    let value = sum;
+    let factor = 2 ** 49;
     let byte = 0;
     do {
-      if (at - from > 5 || at >= this.end) throw undecodable('A number is longer than ten bytes or cut off.');
+      if (at - from > 2 || at >= this.end) throw undecodable('A number is longer than ten bytes or cut off.');
       byte = this.bytes[at++];
       value += (byte & 0x7f) * factor;
       factor *= 128;

@@ -242,7 +242,10 @@ class Generator {
       w.long(0);
     };
     const decode: Decode = (r) => {
-      const values: unknown[] = [];
+      const first = r.block(item.least);
+      if (first === 0) return [];
+      const values: unknown[] = [item.decode(r)];
+      for (let i = 1; i < first; i++) values.push(item.decode(r));
       for (let count = r.block(item.least); count > 0; count = r.block(item.least))
         for (let i = 0; i < count; i++) values.push(item.decode(r));
       return values;

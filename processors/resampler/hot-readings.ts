@@ -12,6 +12,8 @@ const OFFSET_LIMIT = 0xffff_ffff;
  */
 export class HotReadings {
   count = 0;
+  /** Start of the last reading; -Infinity where there is none. */
+  lastStartMs = Number.NEGATIVE_INFINITY;
   /** What the last conflicting insertion replaced. */
   replacedValue = 0;
   private readonly limit: number;
@@ -52,10 +54,6 @@ export class HotReadings {
     return false;
   }
 
-  get lastStartMs(): number {
-    return this.count === 0 ? Number.NEGATIVE_INFINITY : this.startMs(this.count - 1);
-  }
-
   /** Index of the first reading that starts at or after the time. */
   firstAtOrAfter(timeMs: number): number {
     let low = 0;
@@ -71,8 +69,7 @@ export class HotReadings {
   /** A later delivery of the same start counts; `same` and `conflict` tell whether it said the same. */
   insert(startMs: number, value: number, mark: number): Insertion {
     const { count } = this;
-    if (count > 0 && startMs > this.startMs(count - 1)) return this.append(startMs, value, mark);
-    if (count === 0) return this.append(startMs, value, mark);
+    if (startMs > this.lastStartMs) return this.append(startMs, value, mark) ? 'appended' : 'full';
     const at = this.firstAtOrAfter(startMs);
     if (this.startMs(at) === startMs) {
       if (this.values[at] === value && this.marks[at] === mark) return 'same';
@@ -92,14 +89,21 @@ export class HotReadings {
     return 'inserted';
   }
 
-  private append(startMs: number, value: number, mark: number): Insertion {
-    if (
-      (this.count === this.offsets.length || startMs - this.baseMs > OFFSET_LIMIT * this.unitMs || this.count === 0) &&
-      !this.makeRoom(startMs)
-    )
-      return 'full';
-    this.put(this.count++, startMs, value, mark);
-    return 'appended';
+  /** Takes a reading that is later than all others; false where there is no room. */
+  append(startMs: number, value: number, mark: number): boolean {
+    const i = this.count;
+    const offset = (startMs - this.baseMs) / this.unitMs;
+    if (i === 0 || i === this.offsets.length || offset > OFFSET_LIMIT) {
+      if (!this.makeRoom(startMs)) return false;
+      this.put(this.count++, startMs, value, mark);
+    } else {
+      this.offsets[i] = offset;
+      this.values[i] = value;
+      this.marks[i] = mark;
+      this.count = i + 1;
+    }
+    this.lastStartMs = startMs;
+    return true;
   }
 
   private put(at: number, startMs: number, value: number, mark: number): void {
@@ -150,6 +154,7 @@ export class HotReadings {
     this.values.copyWithin(0, drop, this.count);
     this.marks.copyWithin(0, drop, this.count);
     this.count -= drop;
+    if (this.count === 0) this.lastStartMs = Number.NEGATIVE_INFINITY;
     this.droppedSince += drop;
     this.changedFrom = Math.max(0, this.changedFrom - drop);
   }
@@ -175,7 +180,7 @@ export class HotReadings {
     const from = changes.count();
     const baseMs = changes.long();
     this.count = from;
-    if (from > 0) this.rebase(baseMs, this.lastStartMs);
+    if (from > 0) this.rebase(baseMs, this.startMs(from - 1));
     this.baseMs = baseMs;
     const room = (count: number) => {
       if (from + count > this.offsets.length) this.grow(from + count);
@@ -187,5 +192,6 @@ export class HotReadings {
     changes.arrayInto(() => ({ into: this.values, at: from }));
     changes.arrayInto(() => ({ into: this.marks, at: from }));
     this.count = from + count;
+    this.lastStartMs = this.count > 0 ? this.startMs(this.count - 1) : Number.NEGATIVE_INFINITY;
   }
 }

@@ -4,7 +4,7 @@ import { DAY_MS, HOT_MS, HOUR_MS, MAX_FUTURE_MS, MAX_PENDING_DAYS, MAX_REGISTER_
 import type { Emit, ProcessorEvent, Reject } from '../../streams/processor.ts';
 import { type PointState, REASON_CORRECTED, REASON_LATE } from './point-state.ts';
 import type { SiteState } from './resampler.ts';
-import { affectedFromMs, affectedToMs, bearsOnHot, isEnergyKind, type PointRules, registerChange, waitMs } from './segments.ts';
+import { affectedFromMs, affectedToMs, bearsOnHot, type PointRules, registerChange, waitMs } from './segments.ts';
 import { STEP_MS } from './window-scratch.ts';
 
 /** What a float can hold without losing milliwatt-hours, and times that fit the wire. */
@@ -19,23 +19,13 @@ export function hotFromMs(rules: PointRules, timeMs: number): number {
   return Math.floor((timeMs - HOT_MS - waitMs(rules)) / HOUR_MS) * HOUR_MS;
 }
 
-const UNIT_OF_KIND: Record<string, string> = {
-  MEAN_POWER: 'WATT',
-  INSTANT_POWER: 'WATT',
-  INTERVAL_ENERGY: 'MILLIWATT_HOUR',
-  REGISTER: 'MILLIWATT_HOUR',
-  TEMPERATURE: 'DEGREE_CELSIUS',
-  STATE: 'CODE',
-};
-
 /** Why a series cannot be used as a whole, or undefined. */
 function seriesProblem(point: PointState, series: PointReadings): ['UNIT_MISMATCH' | 'EVENT_INVALID', string] | undefined {
-  const { kind } = point.declared;
-  if (series.unit !== UNIT_OF_KIND[kind])
-    return ['UNIT_MISMATCH', `A point of kind ${kind} takes ${UNIT_OF_KIND[kind]}, not ${series.unit}.`];
+  if (series.unit !== point.unit)
+    return ['UNIT_MISMATCH', `A point of kind ${point.declared.kind} takes ${point.unit}, not ${series.unit}.`];
   const count = series.startMs.length;
-  const values = isEnergyKind(kind) ? series.energyMilliWh.length : series.value.length;
-  const others = isEnergyKind(kind) ? series.value.length : series.energyMilliWh.length;
+  const values = point.isEnergy ? series.energyMilliWh.length : series.value.length;
+  const others = point.isEnergy ? series.value.length : series.energyMilliWh.length;
   const qualities = series.quality.length;
   if (values !== count || others !== 0 || (qualities !== count && qualities !== 1))
     return ['EVENT_INVALID', `The columns do not fit: ${count} starts, ${values} values, ${qualities} qualities.`];
@@ -52,29 +42,37 @@ export function takeReadings(
   reject: Reject,
 ): void {
   const problem = seriesProblem(point, series);
-  const { pointId } = series;
-  if (problem) return reject(problem[0], problem[1], { pointId, readingCount: series.startMs.length });
-  const { declared } = point;
-  const values = isEnergyKind(declared.kind) ? series.energyMilliWh : series.value;
+  if (problem) return reject(problem[0], problem[1], { pointId: series.pointId, readingCount: series.startMs.length });
+  const { hot } = point;
+  const values = point.isEnergy ? series.energyMilliWh : series.value;
   // Before the first tick the delivery's own time stands for the clock.
   const clockMs = event.streamTimeMs === Number.NEGATIVE_INFINITY ? event.knownAtMs : event.streamTimeMs;
   const latestMs = clockMs + MAX_FUTURE_MS;
-  const intake: Intake = { site, point, event, clockMs, hotMs: hotFromMs(declared, clockMs), emit, bad: null };
   const device = point.deviceIndex(series.deviceId) << 2;
-  const oneQuality = series.quality.length === 1 ? series.quality[0] : -1;
+  const { quality } = series;
+  const each = quality.length > 1 ? 1 : 0;
+  let intake: Intake | null = null;
   point.touched = true;
   let startMs = 0;
   for (let i = 0; i < values.length; i++) {
     startMs += series.startMs[i];
     const value = values[i];
-    const mark = device | (oneQuality >= 0 ? oneQuality : series.quality[i]);
-    if (startMs > latestMs) setAside(intake, 'READING_IN_FUTURE', startMs);
-    else if (startMs < EARLIEST_MS || value > VALUE_LIMIT || value < -VALUE_LIMIT) setAside(intake, 'READING_OUT_OF_RANGE', startMs);
-    else if (startMs >= intake.hotMs || bearsOnHot(point.hot, startMs, intake.hotMs, declared))
-      takeHotReading(intake, startMs, value, mark);
-    else takeOldReading(intake, startMs);
+    const mark = device | quality[i * each];
+    // The usual case first: the next reading of an open point, in order.
+    const next = startMs > hot.lastStartMs && startMs >= point.closedToMs && startMs <= latestMs && point.appendsOnly;
+    if (next && value <= VALUE_LIMIT && value >= -VALUE_LIMIT && hot.append(startMs, value, mark)) continue;
+    intake ??= { site, point, event, clockMs, hotMs: hotFromMs(point.declared, clockMs), emit, bad: null };
+    takeReading(intake, startMs, latestMs, value, mark);
   }
-  intake.bad?.report(pointId, reject);
+  intake?.bad?.report(series.pointId, reject);
+}
+
+function takeReading(intake: Intake, startMs: number, latestMs: number, value: number, mark: number): void {
+  const { point, hotMs } = intake;
+  if (startMs > latestMs) setAside(intake, 'READING_IN_FUTURE', startMs);
+  else if (startMs < EARLIEST_MS || value > VALUE_LIMIT || value < -VALUE_LIMIT) setAside(intake, 'READING_OUT_OF_RANGE', startMs);
+  else if (startMs >= hotMs || bearsOnHot(point.hot, startMs, hotMs, point.declared)) takeHotReading(intake, startMs, value, mark);
+  else takeOldReading(intake, startMs);
 }
 
 /** What the readings of one series share on their way in. */

@@ -1,6 +1,7 @@
-import type { PointDeclared } from '../../schemas/types.ts';
+import type { PointDeclared, PointReadings } from '../../schemas/types.ts';
 import type { StateReader, StateWriter } from '../../streams/state-bytes.ts';
 import { HotReadings } from './hot-readings.ts';
+import { isEnergyKind } from './segments.ts';
 import { TrailingSummary } from './trailing-summary.ts';
 
 export const REASON_FIRST = 0;
@@ -10,6 +11,16 @@ export const REASON_RELOADED = 3;
 
 /** A reading's mark has six bits for its device. */
 const MAX_DEVICES = 64;
+
+const UNIT_OF_KIND: Record<PointDeclared['kind'], PointReadings['unit']> = {
+  UNKNOWN: 'UNKNOWN',
+  MEAN_POWER: 'WATT',
+  INSTANT_POWER: 'WATT',
+  INTERVAL_ENERGY: 'MILLIWATT_HOUR',
+  REGISTER: 'MILLIWATT_HOUR',
+  TEMPERATURE: 'DEGREE_CELSIUS',
+  STATE: 'CODE',
+};
 
 /** A UTC day older than the hot state that late readings have touched. */
 export interface PendingDay {
@@ -43,18 +54,37 @@ export class PointState {
   doubles = 0;
   touched = true;
 
+  /** What follows from the kind, at hand for every reading. */
+  unit: PointReadings['unit'] = 'UNKNOWN';
+  isEnergy = false;
+  private isRegister = false;
+
   constructor(declared: PointDeclared) {
     this.declared = declared;
+    this.adopt(declared);
+  }
+
+  private adopt(declared: PointDeclared): void {
+    this.declared = declared;
+    this.isEnergy = isEnergyKind(declared.kind);
+    this.isRegister = declared.kind === 'REGISTER';
+    this.unit = UNIT_OF_KIND[declared.kind];
+  }
+
+  /** Whether a later reading needs nothing but its place: the point is open, and its readings do not bear on earlier ones. */
+  get appendsOnly(): boolean {
+    return !this.isRegister && this.openedFromMs !== Number.POSITIVE_INFINITY;
   }
 
   declare(declared: PointDeclared): void {
-    this.declared = declared;
+    this.adopt(declared);
     this.declaredChanged = this.touched = true;
     this.removed = false;
   }
 
   /** Index of a device; after 63 swaps that of one gives way from which no reading is in memory. */
   deviceIndex(deviceId: string | null): number {
+    if (this.devices.length > 0 && this.devices[0] === deviceId) return 0;
     const known = this.devices.indexOf(deviceId);
     if (known >= 0) return known;
     if (this.devices.length < MAX_DEVICES) return this.devices.push(deviceId) - 1;
@@ -90,7 +120,7 @@ export class PointState {
   applyChanges(changes: StateReader): void {
     const form = changes.count();
     this.removed = form >= 2;
-    if (form % 2 === 1) this.declared = JSON.parse(changes.text()) as PointDeclared;
+    if (form % 2 === 1) this.adopt(JSON.parse(changes.text()) as PointDeclared);
     this.closedToMs = changes.double();
     this.openedFromMs = changes.double();
     this.doubles = changes.count();

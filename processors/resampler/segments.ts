@@ -44,15 +44,26 @@ export function computeWindows(readings: HotReadings, rules: PointRules, fromMs:
 /** A value holds until the next reading starts, at most `holdMs`. */
 function layValues(readings: HotReadings, holdMs: number, out: WindowScratch): void {
   const { count } = readings;
-  let i = Math.max(0, readings.firstAtOrAfter(out.fromMs) - 1);
+  const { fromMs, toMs } = out;
+  let i = Math.max(0, readings.firstAtOrAfter(fromMs) - 1);
   if (i >= count) return;
   let startMs = readings.startMs(i);
-  while (i < count && startMs < out.toMs) {
+  let step = 0;
+  let edgeMs = fromMs + STEP_MS;
+  while (startMs < toMs) {
     const nextMs = i + 1 < count ? readings.startMs(i + 1) : Number.POSITIVE_INFINITY;
     const endMs = Math.min(nextMs, startMs + holdMs);
-    out.count(startMs);
+    while (edgeMs <= startMs) {
+      edgeMs += STEP_MS;
+      step++;
+    }
     const quality = readings.quality(i);
-    if (quality !== QUALITY_MISSING) out.addValue(startMs, endMs, readings.value(i), quality);
+    if (startMs >= fromMs) out.readingCount[step]++;
+    if (quality !== QUALITY_MISSING) {
+      // Most readings lie within one window, where no edge has to be looked for.
+      if (startMs >= fromMs && endMs <= edgeMs) out.add(step, endMs - startMs, readings.value(i), quality);
+      else out.addValue(startMs, endMs, readings.value(i), quality);
+    }
     startMs = nextMs;
     i++;
   }

@@ -32,10 +32,15 @@ export class WindowScratch {
     this.toMs = toMs;
     this.steps = (toMs - fromMs) / STEP_MS;
     for (let i = 0; i < this.steps; i++) {
-      this.energyMilliWh[i] = this.weighted[i] = this.coveredMs[i] = this.measuredMs[i] = this.last[i] = 0;
+      this.energyMilliWh[i] = 0;
+      this.weighted[i] = 0;
+      this.coveredMs[i] = 0;
+      this.measuredMs[i] = 0;
+      this.last[i] = 0;
       this.min[i] = Number.POSITIVE_INFINITY;
       this.max[i] = Number.NEGATIVE_INFINITY;
-      this.readingCount[i] = this.quality[i] = 0;
+      this.readingCount[i] = 0;
+      this.quality[i] = 0;
     }
   }
 
@@ -81,7 +86,8 @@ export class WindowScratch {
     }
   }
 
-  private add(step: number, durationMs: number, value: number, quality: number): void {
+  /** A value that holds for some time within one window. */
+  add(step: number, durationMs: number, value: number, quality: number): void {
     this.weighted[step] += value * durationMs;
     this.coveredMs[step] += durationMs;
     if (quality === QUALITY_MEASURED) this.measuredMs[step] += durationMs;
