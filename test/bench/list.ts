@@ -1,5 +1,7 @@
 import type { Benchmark } from './benchmark.ts';
+import { fileToRows } from './file-to-rows.ts';
 import { LOG_BENCHMARKS } from './log-throughput.ts';
+import { rebuildBenchmark } from './rebuild.ts';
 
 /** All benchmarks. One more is its file, its rows in targets.ts, and a line here. */
-export const BENCHMARKS: readonly Benchmark[] = [...LOG_BENCHMARKS];
+export const BENCHMARKS: readonly Benchmark[] = [...LOG_BENCHMARKS, fileToRows, rebuildBenchmark];
