@@ -14,6 +14,7 @@ import { type Pipeline, startPipeline } from '../pipeline.ts';
 import type { ApiServer } from '../serve-api.ts';
 import { untilInterrupted } from './existing-log.ts';
 import { showProgress } from './progress.ts';
+import { portOf } from './serve.ts';
 import { eventsByTopic, feedLines, lookLines, siteLines, totalLines } from './start-report.ts';
 
 interface Options {
@@ -150,10 +151,4 @@ function daysOf(text: string): number {
   if (!Number.isInteger(days) || days < 1 || days > BUNDLED_DAYS)
     throw new InvalidArgumentError(`Days are a number from 1 to ${BUNDLED_DAYS}.`);
   return days;
-}
-
-function portOf(text: string): number {
-  const port = Number(text);
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new InvalidArgumentError('A port is a number from 0 to 65535.');
-  return port;
 }
