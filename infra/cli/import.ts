@@ -96,6 +96,7 @@ export function reportLines(report: ImportReport, withPoints: boolean): string[]
     `rejected  ${rejected.length === 0 ? 'none' : rejected.join(', ')}`,
     `missing   ${missing.readings} readings in ${missing.gaps} gaps, the longest ${missing.longestGapMs / 60_000} min`,
     `appended  ${facts.appended} events; ${facts.redelivered} were in the log already`,
+    ...report.notes,
   ];
   if (withPoints)
     for (const point of report.points)

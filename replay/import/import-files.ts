@@ -4,7 +4,7 @@ import type { Codec } from '../../schemas/codec.ts';
 import type { SiteDeclared } from '../../schemas/types.ts';
 import { IflexError } from '../../streams/errors.ts';
 import type { EventLog } from '../../streams/event-log.ts';
-import { MAX_IMPORT_FILES } from '../../streams/limits.ts';
+import { MAX_IMPORT_FILES, MINUTE_MS } from '../../streams/limits.ts';
 import { type Fact, feed } from '../facts.ts';
 import { readDeclarations } from '../instance/declare.ts';
 import { told } from '../instance/declared-file.ts';
@@ -43,6 +43,8 @@ export interface ImportReport extends ImportCounts {
   /** Deliveries and bad lines appended, and those that the log had already. */
   facts: { appended: number; redelivered: number };
   points: PointCoverage[];
+  /** What works, but not as well as it could. */
+  notes: string[];
 }
 
 /** Throws CONFIG_INVALID where mapping, declarations and files do not fit, before anything is appended. */
@@ -74,7 +76,14 @@ export async function importFiles(options: ImportOptions): Promise<ImportReport>
     signal,
     onProgress: () => onProgress?.(counts.bytes, totalBytes),
   });
-  return { ...counts, files: files.length, sameFiles: files.length - sources.length, facts: fed, ...summary(coverage.finish()) };
+  return {
+    ...counts,
+    files: files.length,
+    sameFiles: files.length - sources.length,
+    facts: fed,
+    ...summary(coverage.finish()),
+    notes: notesOn(mapping, declared),
+  };
 }
 
 async function* knownIn(facts: AsyncIterable<Fact>, { fromMs, toMs }: { fromMs: number; toMs: number }): AsyncGenerator<Fact> {
@@ -117,6 +126,22 @@ function checkMeters(mapping: Mapping, declared: ReadonlyMap<string, SiteDeclare
     }
   }
   if (problems.length > 0) throw new IflexError('CONFIG_INVALID', told(problems));
+}
+
+/** Points whose windows close before their readings come by this mapping: right in the end, but every window is revised. */
+function notesOn(mapping: Mapping, declared: ReadonlyMap<string, SiteDeclared>): string[] {
+  const afterMs = typeof mapping.knownAt === 'object' && 'afterMs' in mapping.knownAt ? mapping.knownAt.afterMs : 0;
+  const neededMs = mapping.deliveryMs + afterMs;
+  const early = [...mapping.meters.values()].flatMap(({ site, points }) => {
+    const wanted = new Set(Object.values(points));
+    return declared.get(site)!.points.filter(({ pointId, deliveryDelayMs }) => wanted.has(pointId) && deliveryDelayMs < neededMs);
+  });
+  if (early.length === 0) return [];
+  const which = `${early[0].pointId}${early.length > 1 ? ` and ${early.length - 1} more` : ''}`;
+  const minutes = Math.ceil(neededMs / MINUTE_MS);
+  return [
+    `Windows of ${which} close before the readings of this mapping come, and are revised. With \`deliveryDelay: ${minutes} min\` in their site files they wait.`,
+  ];
 }
 
 /** The latest that windows of the mapped points wait for late deliveries by agreement. */

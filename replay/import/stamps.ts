@@ -14,16 +14,18 @@ export interface LocalStamp {
 export type StampParser = (text: string) => LocalStamp | undefined;
 
 const ISO = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?)?(Z|[+-]\d\d(?::?\d\d)?)?$/;
+/** Parts of a stamp: year, month, day, hour, minute, second. */
+const ORDER = 'YMDhms';
 const PARTS: Record<string, string> = {
-  YYYY: '(?<Y>\\d{4})',
-  MM: '(?<M>\\d\\d)',
-  M: '(?<M>\\d{1,2})',
-  DD: '(?<D>\\d\\d)',
-  D: '(?<D>\\d{1,2})',
-  HH: '(?<h>\\d\\d)',
-  H: '(?<h>\\d{1,2})',
-  mm: '(?<m>\\d\\d)',
-  ss: '(?<s>\\d\\d)',
+  YYYY: '(\\d{4})',
+  MM: '(\\d\\d)',
+  M: '(\\d{1,2})',
+  DD: '(\\d\\d)',
+  D: '(\\d{1,2})',
+  HH: '(\\d\\d)',
+  H: '(\\d{1,2})',
+  mm: '(\\d\\d)',
+  ss: '(\\d\\d)',
 };
 
 /** Parser of "iso", "epoch-s", "epoch-ms", or a pattern of YYYY MM M DD D HH H mm ss with other characters between; undefined for others. */
@@ -31,20 +33,22 @@ export function stampParser(format: string): StampParser | undefined {
   if (format === 'iso') return parseIso;
   if (format === 'epoch-s') return (text) => epoch(text, 1000);
   if (format === 'epoch-ms') return (text) => epoch(text, 1);
-  const names = new Set<string>();
+  const names: string[] = [];
   const pattern = format.replace(/YYYY|MM?|DD?|HH?|mm|ss|[^A-Za-z0-9]|./g, (part) => {
     const group = PARTS[part];
     if (group === undefined) return /[A-Za-z0-9]/.test(part) && part !== 'T' ? '\u0000' : part.replace(/[.*+?^${}()|[\]\\/]/, '\\$&');
-    names.add(group.slice(3, 4));
+    names.push(part[0] === 'H' ? 'h' : part[0]);
     return group;
   });
-  if (pattern.includes('\u0000') || !['Y', 'M', 'D'].every((name) => names.has(name))) return undefined;
+  if (pattern.includes('\u0000') || !['Y', 'M', 'D'].every((name) => names.includes(name))) return undefined;
   const expression = new RegExp(`^${pattern}$`);
+  // Where each part stands among the groups; named groups would be an object for each line.
+  const [Y, M, D, h, m, s] = [...ORDER].map((name) => names.indexOf(name) + 1);
   return (text) => {
-    const found = expression.exec(text)?.groups;
+    const found = expression.exec(text);
     if (!found) return undefined;
-    const { Y, M, D, h = '0', m = '0', s = '0' } = found;
-    const localMs = localOf(+Y, +M, +D, +h, +m, +s, 0);
+    const part = (at: number) => (at === 0 ? 0 : Number(found[at]));
+    const localMs = localOf(part(Y), part(M), part(D), part(h), part(m), part(s), 0);
     return localMs === undefined ? undefined : { localMs, instantMs: undefined };
   };
 }

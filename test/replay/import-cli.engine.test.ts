@@ -46,6 +46,7 @@ test('from a new pilot to imported and processed readings by commands alone; aga
   assert.equal((await importAgain()).facts.appended, 0);
   const text = await iflex('import', mapping, file, '--namespace', namespace, '--no-run', '--points');
   assert.match(text.stdout, /read +5 lines of 1 files: 4 readings/);
+  assert.match(text.stdout, /close before the readings .* With `deliveryDelay: 90 min` in their site files they wait/);
   assert.match(text.stdout, new RegExp(`${siteId} ${pointId}: 4 readings, 1 doubled, 1 missing in 1 gaps`));
   await assert.rejects(iflex('import', 'no-such-preset', file), /CONFIG_INVALID: no-such-preset is neither a mapping file nor a preset/);
 });
