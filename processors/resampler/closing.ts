@@ -202,7 +202,7 @@ function tidy(site: SiteState, point: PointState, tickMs: number, emit: Emit): v
     point.touched = true;
   }
   const hotMs = hotFromMs(declared, tickMs);
-  if (hot.count === 0 || hot.startMs(0) >= hotMs - HOUR_MS) return;
+  if (hot.count === 0 || hot.startMs(0) >= hotMs - HOUR_MS / 4) return;
   if (point.revisions !== null) {
     for (const key of point.revisions.keys()) if (key < hotMs && point.revisions.delete(key)) point.touched = true;
     if (point.revisions.size === 0) point.revisions = null;

@@ -5,10 +5,16 @@ import type { StateReader, StateWriter } from '../../streams/state-bytes.ts';
 export type Insertion = 'appended' | 'inserted' | 'same' | 'conflict' | 'full';
 
 const OFFSET_LIMIT = 0xffff_ffff;
+/** Bytes of a reading, and where in them its value and its mark stand. */
+const STRIDE = 13;
+const VALUE_AT = 4;
+const MARK_AT = 12;
+const NO_BYTES = new ArrayBuffer(0);
 
 /**
- * The readings of one point that are still in memory, ascending by start, one per start. Columns of typed arrays: 13
- * bytes a reading. A mark holds the quality (two low bits) and the index of the device (six high bits).
+ * The readings of one point that are still in memory, ascending by start, one per start. One run of bytes, 13 a reading
+ * (start after the base, value, mark), as the next reading of a point is rarely near in memory to the one before: it
+ * should touch one place, not three. A mark holds the quality (two low bits) and the index of the device (six high bits).
  */
 export class HotReadings {
   count = 0;
@@ -19,9 +25,8 @@ export class HotReadings {
   private readonly limit: number;
   private readonly unitMs: number;
   private baseMs = 0;
-  private offsets = new Uint32Array(0);
-  private values = new Float64Array(0);
-  private marks = new Uint8Array(0);
+  private bytes = new DataView(NO_BYTES);
+  private capacity = 0;
   /** First index that differs from the last committed state, and how many were dropped in front since then. */
   private changedFrom = 0;
   private droppedSince = 0;
@@ -33,19 +38,19 @@ export class HotReadings {
   }
 
   startMs(i: number): number {
-    return this.baseMs + this.offsets[i] * this.unitMs;
+    return this.baseMs + this.bytes.getUint32(i * STRIDE, true) * this.unitMs;
   }
 
   value(i: number): number {
-    return this.values[i];
+    return this.bytes.getFloat64(i * STRIDE + VALUE_AT, true);
   }
 
   quality(i: number): number {
-    return this.marks[i] & 3;
+    return this.bytes.getUint8(i * STRIDE + MARK_AT) & 3;
   }
 
   device(i: number): number {
-    return this.marks[i] >> 2;
+    return this.bytes.getUint8(i * STRIDE + MARK_AT) >> 2;
   }
 
   /** Whether any reading in memory came from the device of this index. */
@@ -72,17 +77,14 @@ export class HotReadings {
     if (startMs > this.lastStartMs) return this.append(startMs, value, mark) ? 'appended' : 'full';
     const at = this.firstAtOrAfter(startMs);
     if (this.startMs(at) === startMs) {
-      if (this.values[at] === value && this.marks[at] === mark) return 'same';
-      this.replacedValue = this.values[at];
-      this.values[at] = value;
-      this.marks[at] = mark;
+      if (this.value(at) === value && this.bytes.getUint8(at * STRIDE + MARK_AT) === mark) return 'same';
+      this.replacedValue = this.value(at);
+      this.put(at, startMs, value, mark);
       if (at < this.changedFrom) this.changedFrom = at;
       return 'conflict';
     }
     if (this.lastStartMs - startMs > OFFSET_LIMIT * this.unitMs || !this.makeRoom(startMs)) return 'full';
-    this.offsets.copyWithin(at + 1, at, count);
-    this.values.copyWithin(at + 1, at, count);
-    this.marks.copyWithin(at + 1, at, count);
+    this.all().copyWithin((at + 1) * STRIDE, at * STRIDE, count * STRIDE);
     this.put(at, startMs, value, mark);
     this.count++;
     if (at < this.changedFrom) this.changedFrom = at;
@@ -93,32 +95,26 @@ export class HotReadings {
   append(startMs: number, value: number, mark: number): boolean {
     const i = this.count;
     const offset = (startMs - this.baseMs) / this.unitMs;
-    if (i === 0 || i === this.offsets.length || offset > OFFSET_LIMIT) {
-      if (!this.makeRoom(startMs)) return false;
-      this.put(this.count++, startMs, value, mark);
-    } else {
-      this.offsets[i] = offset;
-      this.values[i] = value;
-      this.marks[i] = mark;
-      this.count = i + 1;
-    }
+    if ((i === 0 || i === this.capacity || offset > OFFSET_LIMIT) && !this.makeRoom(startMs)) return false;
+    this.put(this.count++, startMs, value, mark);
     this.lastStartMs = startMs;
     return true;
   }
 
   private put(at: number, startMs: number, value: number, mark: number): void {
-    this.offsets[at] = (startMs - this.baseMs) / this.unitMs;
-    this.values[at] = value;
-    this.marks[at] = mark;
+    const { bytes } = this;
+    bytes.setUint32(at * STRIDE, (startMs - this.baseMs) / this.unitMs, true);
+    bytes.setFloat64(at * STRIDE + VALUE_AT, value, true);
+    bytes.setUint8(at * STRIDE + MARK_AT, mark);
   }
 
   private makeRoom(startMs: number): boolean {
     if (this.count === 0) this.baseMs = startMs;
     const oldestMs = this.count > 0 ? Math.min(startMs, this.startMs(0)) : startMs;
     this.rebase(oldestMs, Math.max(startMs, this.lastStartMs));
-    if (this.count < this.offsets.length) return true;
+    if (this.count < this.capacity) return true;
     if (this.count >= this.limit) return false;
-    this.grow(Math.min(this.limit, Math.max(8, Math.ceil(this.count * 1.25))));
+    this.grow(Math.min(this.limit, Math.max(8, Math.ceil(this.count * 1.125))));
     return true;
   }
 
@@ -131,28 +127,25 @@ export class HotReadings {
       return this.rebase(this.count > 0 ? Math.min(newestMs, this.startMs(0)) : newestMs, newestMs);
     }
     const shift = (this.baseMs - baseMs) / this.unitMs;
-    for (let i = 0; i < this.count; i++) this.offsets[i] += shift;
+    for (let at = 0; at < this.count * STRIDE; at += STRIDE) this.bytes.setUint32(at, this.bytes.getUint32(at, true) + shift, true);
     this.baseMs = baseMs;
   }
 
+  private all(): Uint8Array {
+    return new Uint8Array(this.bytes.buffer);
+  }
+
   private grow(capacity: number): void {
-    const offsets = new Uint32Array(capacity);
-    const values = new Float64Array(capacity);
-    const marks = new Uint8Array(capacity);
-    offsets.set(this.offsets.subarray(0, this.count));
-    values.set(this.values.subarray(0, this.count));
-    marks.set(this.marks.subarray(0, this.count));
-    this.offsets = offsets;
-    this.values = values;
-    this.marks = marks;
+    const larger = new Uint8Array(capacity * STRIDE);
+    larger.set(this.all().subarray(0, this.count * STRIDE));
+    this.bytes = new DataView(larger.buffer);
+    this.capacity = capacity;
   }
 
   /** Drops the first `drop` readings. */
   dropBefore(drop: number): void {
     if (drop <= 0) return;
-    this.offsets.copyWithin(0, drop, this.count);
-    this.values.copyWithin(0, drop, this.count);
-    this.marks.copyWithin(0, drop, this.count);
+    this.all().copyWithin(0, drop * STRIDE, this.count * STRIDE);
     this.count -= drop;
     if (this.count === 0) this.lastStartMs = Number.NEGATIVE_INFINITY;
     this.droppedSince += drop;
@@ -170,9 +163,7 @@ export class HotReadings {
     out.count(from);
     out.long(this.count > 0 ? this.startMs(0) : 0);
     this.rebase(this.count > 0 ? this.startMs(0) : this.baseMs, this.count > 0 ? this.lastStartMs : this.baseMs);
-    out.array(this.offsets, from, this.count);
-    out.array(this.values, from, this.count);
-    out.array(this.marks, from, this.count);
+    out.array(this.all(), from * STRIDE, this.count * STRIDE);
   }
 
   applyChanges(changes: StateReader): void {
@@ -182,15 +173,11 @@ export class HotReadings {
     this.count = from;
     if (from > 0) this.rebase(baseMs, this.startMs(from - 1));
     this.baseMs = baseMs;
-    const room = (count: number) => {
-      if (from + count > this.offsets.length) this.grow(from + count);
-    };
-    const count = changes.arrayInto((n) => {
-      room(n);
-      return { into: this.offsets, at: from };
+    const length = changes.arrayInto((bytes) => {
+      if (from + bytes / STRIDE > this.capacity) this.grow(from + bytes / STRIDE);
+      return { into: this.all(), at: from * STRIDE };
     });
-    changes.arrayInto(() => ({ into: this.values, at: from }));
-    changes.arrayInto(() => ({ into: this.marks, at: from }));
+    const count = length / STRIDE;
     this.count = from + count;
     this.lastStartMs = this.count > 0 ? this.startMs(this.count - 1) : Number.NEGATIVE_INFINITY;
   }

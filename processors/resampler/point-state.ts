@@ -51,6 +51,8 @@ export class PointState {
   dirty: Map<number, number> | null = null;
   pending: Map<number, PendingDay> | null = null;
   devices: (string | null)[] = [];
+  private latestDeviceId: string | null | undefined;
+  private latestDevice = 0;
   doubles = 0;
   touched = true;
 
@@ -84,7 +86,12 @@ export class PointState {
 
   /** Index of a device; after 63 swaps that of one gives way from which no reading is in memory. */
   deviceIndex(deviceId: string | null): number {
-    if (this.devices.length > 0 && this.devices[0] === deviceId) return 0;
+    if (this.latestDeviceId === deviceId) return this.latestDevice;
+    this.latestDeviceId = deviceId;
+    return (this.latestDevice = this.indexOfDevice(deviceId));
+  }
+
+  private indexOfDevice(deviceId: string | null): number {
     const known = this.devices.indexOf(deviceId);
     if (known >= 0) return known;
     if (this.devices.length < MAX_DEVICES) return this.devices.push(deviceId) - 1;
@@ -133,6 +140,7 @@ export class PointState {
       requested: changes.count() === 1,
     }));
     this.devices = Array.from({ length: changes.count() }, () => changes.text()).map((text) => (text === '' ? null : text.slice(1)));
+    this.latestDeviceId = undefined;
     this.hot.applyChanges(changes);
     if (changes.count() === 1) this.summary.decode(changes);
     // What was applied is what the log has: the next changes begin after it.

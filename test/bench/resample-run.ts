@@ -148,7 +148,7 @@ function run(options: RunOptions): RunResult {
     }
   };
   // A stretch of some minutes at a time keeps the clock's share small where points are few.
-  const stretch = Math.max(1, Math.floor(20_000 / points));
+  const stretch = Math.max(1, Math.floor(4_000 / points));
   for (let minute = 0; minute < minutes; minute += stretch) {
     const records: LogRecord[] = [];
     for (let i = 0; i < Math.min(stretch, minutes - minute); i++) for (const record of generator.next()) records.push(record);
