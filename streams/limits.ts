@@ -29,6 +29,8 @@ export const FEED_BATCH_BYTES = 2 * 1024 * 1024;
 /** A what-if replay sorts so many records / bytes at a time (or the facts of one hour, where those are more). */
 export const REPLAY_SLICE_RECORDS = 200_000;
 export const REPLAY_SLICE_BYTES = 32 * 1024 * 1024;
+/** Span between two ticks of the clock adapter. */
+export const CLOCK_TICK_MS = MINUTE_MS;
 /** Attempts of a step before the task stops with an error. */
 export const MAX_STEP_ATTEMPTS = 8;
 /** Steps of one process that are under way at a time: one is computed while another commits. No more are redone after a crash. */

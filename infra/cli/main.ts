@@ -6,6 +6,7 @@ import { registerInstance } from './instance.ts';
 import { registerNamespaces } from './namespaces.ts';
 import { registerRebuild } from './rebuild.ts';
 import { registerReplay } from './replay.ts';
+import { registerRun } from './run.ts';
 import { registerSchemas } from './schemas.ts';
 import { registerServe } from './serve.ts';
 import { registerStart } from './start.ts';
@@ -22,6 +23,7 @@ for (const register of [
   registerNamespaces,
   registerRebuild,
   registerReplay,
+  registerRun,
   registerSchemas,
   registerServe,
   registerStart,
