@@ -1,7 +1,9 @@
 import type { Benchmark } from './benchmark.ts';
 import { fileToRows } from './file-to-rows.ts';
+import { killBenchmark } from './kill.ts';
 import { LOG_BENCHMARKS } from './log-throughput.ts';
 import { rebuildBenchmark } from './rebuild.ts';
+import { RESAMPLE_BENCHMARKS } from './resample.ts';
 
 /** All benchmarks. One more is its file, its rows in targets.ts, and a line here. */
-export const BENCHMARKS: readonly Benchmark[] = [...LOG_BENCHMARKS, fileToRows, rebuildBenchmark];
+export const BENCHMARKS: readonly Benchmark[] = [...RESAMPLE_BENCHMARKS, ...LOG_BENCHMARKS, killBenchmark, fileToRows, rebuildBenchmark];

@@ -15,5 +15,6 @@ const { role, place, failPoint } = JSON.parse(process.argv[2]) as ChildOptions;
 const stopping = new AbortController();
 process.on('SIGTERM', () => stopping.abort());
 const tools = await openTools(place);
-await play(role, withFailPoints(tools, new FailPoints(failPoint, place), role, REPORT), place, stopping.signal);
+const watched = failPoint === null ? tools : withFailPoints(tools, new FailPoints(failPoint, place), role, REPORT);
+await play(role, watched, place, stopping.signal);
 await tools.close();

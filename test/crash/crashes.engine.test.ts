@@ -9,7 +9,7 @@ const KILLS = 5;
 // A server of its own: it is killed too, and the other tests would not like that.
 const server = await keepServer(`${defaultStateFolder(PROJECT_FOLDER)}-crash`);
 after(() => server.stop());
-const arena = await openArena(server, { scenario: { seed: 1, sites: 8, days: 3 }, speed: 200_000 });
+const arena = await openArena(server, { scenario: { seed: 1, sites: 6, days: 2 }, speed: 200_000 });
 const crashes: Crash[] = [];
 
 for (const subject of Object.keys(SUBJECTS) as Subject[])

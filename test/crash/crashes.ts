@@ -26,7 +26,7 @@ export type Subject = Role | 'postgres';
 export const SUBJECTS: Record<Subject, { when: FailPoint['when'][]; nth: [number, number] }> = {
   importer: { when: ['before', 'committing', 'aborted', 'after', 'moment'], nth: [3, 16] },
   tasks: { when: ['before', 'committing', 'aborted', 'after', 'moment'], nth: [2, 50] },
-  projector: { when: ['before', 'committing', 'aborted', 'after', 'moment'], nth: [3, 14] },
+  projector: { when: ['before', 'committing', 'aborted', 'after', 'moment'], nth: [1, 6] },
   postgres: { when: ['moment'], nth: [5, 80] },
 };
 

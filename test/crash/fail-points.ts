@@ -63,6 +63,8 @@ export class FailPoints {
       return value;
     });
     for (;;) {
+      // Within a transaction, the server would go on showing what it showed first.
+      await client.query('SELECT pg_stat_clear_snapshot()');
       const { rows } = await client.query('SELECT pid FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)) LIMIT 1');
       if (rows.length > 0) {
         if (abort) await client.query('SELECT pg_terminate_backend($1)', [rows[0].pid]);

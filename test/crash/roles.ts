@@ -47,7 +47,9 @@ export async function play(role: Role, { log, codec, store }: Tools, place: Plac
   if (role === 'tasks')
     return runTasks({ log, codec, processors: TOPOLOGY, codeVersion: 'crash', configurationHash: configurationHash(), signal }).stopped;
   const builds: Build[] = [];
-  for (const projection of PROJECTIONS) builds.push(await store.openBuild(projection));
+  await keepGoing(signal, async () => {
+    for (const projection of PROJECTIONS.slice(builds.length)) builds.push(await store.openBuild(projection));
+  });
   await Promise.all([
     keepGoing(signal, () => projectAnew(log, store, builds, signal)),
     keepGoing(signal, () => reloadDays({ log, codec, store, signal })),
