@@ -30,7 +30,7 @@ export const FEED_BATCH_BYTES = 2 * 1024 * 1024;
 export const REPLAY_SLICE_RECORDS = 200_000;
 export const REPLAY_SLICE_BYTES = 32 * 1024 * 1024;
 /** Span between two ticks of the clock adapter. */
-export const CLOCK_TICK_MS = MINUTE_MS;
+export const CLOCK_TICK_MS = 60_000;
 /** Attempts of a step before the task stops with an error. */
 export const MAX_STEP_ATTEMPTS = 8;
 /** Steps of one process that are under way at a time: one is computed while another commits. No more are redone after a crash. */
