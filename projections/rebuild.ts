@@ -5,7 +5,7 @@
  */
 import { IflexError } from '../streams/errors.ts';
 import type { EventLog } from '../streams/event-log.ts';
-import { type Client, inTransaction } from '../streams/postgres.ts';
+import { inTransaction, type Pool } from '../streams/postgres.ts';
 import { findTopic } from '../streams/topics.ts';
 import { unitsOf } from './project.ts';
 import type { Projection } from './projection.ts';
@@ -108,7 +108,7 @@ async function compareAndSwitch(options: RebuildOptions, build: Build): Promise<
     if (current.length > 0) {
       const until = await store.positions(projection.name, current[0].build, client);
       while ((await store.advance(log, build, { until })) > 0);
-      report.differences = await compare(client, projection, current[0].build, build.build);
+      report.differences = await compare(store, projection, current[0].build, build.build);
     }
     for (const table of projection.tables) {
       const { rows } = await client.query(`SELECT count(*) AS n FROM ${tableOf(build.build)(table)}`);
@@ -125,23 +125,26 @@ async function compareAndSwitch(options: RebuildOptions, build: Build): Promise<
   });
 }
 
-/** Tables whose rows differ. Checksums of all rows come first; only where they differ are rows compared one by one. */
-async function compare(client: Client, projection: Projection, oldBuild: number, newBuild: number): Promise<TableDifference[]> {
-  const { rows } = await client.query('SELECT tables FROM projection_build WHERE name = $1 AND build = $2', [projection.name, oldBuild]);
+/**
+ * Tables whose rows differ. Nobody writes to either build now, so that connections of their own may read both. Checksums of all rows come first; only where
+ * they differ are rows compared one by one.
+ */
+async function compare({ pool }: ProjectionStore, projection: Projection, oldBuild: number, newBuild: number): Promise<TableDifference[]> {
+  const { rows } = await pool.query('SELECT tables FROM projection_build WHERE name = $1 AND build = $2', [projection.name, oldBuild]);
   const oldTables = rows[0].tables as string[];
   const differences: TableDifference[] = [];
   for (const table of new Set([...projection.tables, ...oldTables])) {
     const inNew = projection.tables.includes(table) ? tableOf(newBuild)(table) : null;
     const inOld = oldTables.includes(table) ? tableOf(oldBuild)(table) : null;
-    const difference = await compareTable(client, table, inNew, inOld);
+    const difference = await compareTable(pool, table, inNew, inOld);
     if (difference) differences.push(difference);
   }
   return differences;
 }
 
-async function compareTable(client: Client, table: string, inNew: string | null, inOld: string | null): Promise<TableDifference | null> {
-  const newColumns = await columnsOf(client, inNew);
-  const oldColumns = await columnsOf(client, inOld);
+async function compareTable(pool: Pool, table: string, inNew: string | null, inOld: string | null): Promise<TableDifference | null> {
+  const newColumns = await columnsOf(pool, inNew);
+  const oldColumns = await columnsOf(pool, inOld);
   const common = newColumns.filter((column) => oldColumns.includes(column));
   const difference: TableDifference = {
     table,
@@ -153,20 +156,21 @@ async function compareTable(client: Client, table: string, inNew: string | null,
   };
   const sameColumns = difference.columnsAdded.length + difference.columnsRemoved.length === 0;
   if (common.length === 0) {
-    for (const side of ['new', 'old'] as const) await countOnly(client, difference, side, side === 'new' ? inNew : inOld, '*', null);
+    for (const side of ['new', 'old'] as const) await countOnly(pool, difference, side, side === 'new' ? inNew : inOld, '*', null);
     return difference;
   }
   const list = common.join(', ');
-  if ((await checksum(client, inNew!, list)) !== (await checksum(client, inOld!, list))) {
-    await countOnly(client, difference, 'new', inNew, list, inOld);
-    await countOnly(client, difference, 'old', inOld, list, inNew);
+  const [sumNew, sumOld] = await Promise.all([checksum(pool, inNew!, list), checksum(pool, inOld!, list)]);
+  if (sumNew !== sumOld) {
+    await countOnly(pool, difference, 'new', inNew, list, inOld);
+    await countOnly(pool, difference, 'old', inOld, list, inNew);
   }
   return sameColumns && difference.onlyNew + difference.onlyOld === 0 ? null : difference;
 }
 
-async function columnsOf(client: Client, table: string | null): Promise<string[]> {
+async function columnsOf(pool: Pool, table: string | null): Promise<string[]> {
   if (table === null) return [];
-  const { rows } = await client.query(
+  const { rows } = await pool.query(
     'SELECT quote_ident(attname) AS name FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum',
     [table],
   );
@@ -174,15 +178,15 @@ async function columnsOf(client: Client, table: string | null): Promise<string[]
 }
 
 /** Number of rows and sum of their hashes: does not depend on their order. */
-async function checksum(client: Client, table: string, columns: string): Promise<string> {
-  const { rows } = await client.query(
+async function checksum(pool: Pool, table: string, columns: string): Promise<string> {
+  const { rows } = await pool.query(
     `SELECT count(*)::text || ' ' || coalesce(sum(hash_record_extended(ROW(${columns}), 0)), 0)::text AS sum FROM ${table}`,
   );
   return rows[0].sum;
 }
 
 async function countOnly(
-  client: Client,
+  pool: Pool,
   difference: TableDifference,
   side: 'new' | 'old',
   here: string | null,
@@ -191,7 +195,7 @@ async function countOnly(
 ): Promise<void> {
   if (here === null) return;
   const only = `SELECT ${columns} FROM ${here}${there === null ? '' : ` EXCEPT ALL SELECT ${columns} FROM ${there}`}`;
-  const { rows } = await client.query(
+  const { rows } = await pool.query(
     `WITH o AS MATERIALIZED (${only}) SELECT (SELECT count(*) FROM o) AS n, ARRAY(SELECT row_to_json(e)::text FROM (SELECT * FROM o LIMIT ${EXAMPLES}) e) AS examples`,
   );
   difference[side === 'new' ? 'onlyNew' : 'onlyOld'] = rows[0].n;

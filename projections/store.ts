@@ -137,7 +137,8 @@ export class ProjectionStore {
     const { moves, records } = await this.nextBatch(log, build, options);
     if (moves.length === 0) return 0;
     const done = await inTransaction(this.pool, async (client) => {
-      await client.query('SET LOCAL synchronous_commit = on');
+      // A build that is not current yet is made durable by the commit that makes it current.
+      await client.query(`SET LOCAL synchronous_commit = ${build.beside ? 'off' : 'on'}`);
       if (!(await stillThere(client, build))) return false;
       await movePositions(client, build, moves);
       await this.applyAll(client, build, records);

@@ -52,20 +52,22 @@ export interface Bench {
   file: ReadingsFile;
 }
 
-interface Cost {
+export interface Cost {
   wallMs: number;
   cpuMs: number;
 }
 
-/** Wall time, and CPU time of this process and of all of the server's. */
-async function costOf(server: EmbeddedPostgres, work: () => Promise<void>): Promise<Cost> {
-  const serverMs = cpuMsOfTree(server.serverPid);
-  const client = process.cpuUsage();
+/** CPU time so far of this process and of all of the server's (ms). */
+export function cpuMsOfAll(server: EmbeddedPostgres): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000 + cpuMsOfTree(server.serverPid);
+}
+
+export async function costOf(server: EmbeddedPostgres, work: () => Promise<void>): Promise<Cost> {
+  const before = cpuMsOfAll(server);
   const startedMs = performance.now();
   await work();
-  const wallMs = performance.now() - startedMs;
-  const { user, system } = process.cpuUsage(client);
-  return { wallMs, cpuMs: (user + system) / 1_000 + cpuMsOfTree(server.serverPid) - serverMs };
+  return { wallMs: performance.now() - startedMs, cpuMs: cpuMsOfAll(server) - before };
 }
 
 /** Imports the file into a namespace and waits until everything can be asked for; returns what that cost. */

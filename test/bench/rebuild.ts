@@ -13,40 +13,37 @@ import { seriesProjection } from '../../projections/series.ts';
 import { openProjections } from '../../projections/store.ts';
 import { namespaceSchema, openPostgresLog, withSearchPath } from '../../streams/postgres-log.ts';
 import { openRegistry } from '../../streams/schema-registry.ts';
-import { type Benchmark, pairs } from './benchmark.ts';
-import { type Bench, importToRows, withServerAndFile } from './file-to-rows.ts';
+import { type Benchmark, median } from './benchmark.ts';
+import { type Bench, type Cost, costOf, cpuMsOfAll, importToRows, withServerAndFile } from './file-to-rows.ts';
 
 const NAMESPACE = 'rebuilt';
 const MINUTES = 10_000;
 const QUICK_MINUTES = 2_000;
 const PAIRS = 3;
 
-/** Seconds that a rebuild takes until it has read everything; comparing and switching come on top, COPY has none of them. */
-async function rebuildSeconds({ server }: Bench): Promise<{ readS: number; wholeS: number; rows: number }> {
+/** What a rebuild takes until it has read everything; comparing and switching come on top, COPY has none of them. */
+async function rebuildRows({ server }: Bench): Promise<{ read: Cost; wholeMs: number; rows: number }> {
   const log = await openPostgresLog({ url: server.url, namespace: NAMESPACE });
   const codec = await openRegistry(server.url, NAMESPACE);
   const store = await openProjections(server.url, NAMESPACE, codec);
   try {
     const startedMs = performance.now();
-    let readMs = startedMs;
-    const report = await rebuild({
-      log,
-      store,
-      projection: seriesProjection,
-      acceptDifferences: false,
-      onProgress: () => {
-        readMs = performance.now();
-      },
-    });
+    const read = { wallMs: 0, cpuMs: 0 };
+    const before = cpuMsOfAll(server);
+    const onProgress = () => {
+      read.wallMs = performance.now() - startedMs;
+      read.cpuMs = cpuMsOfAll(server) - before;
+    };
+    const report = await rebuild({ log, store, projection: seriesProjection, acceptDifferences: false, onProgress });
     assert.ok(report.switched, 'a rebuild gives the same rows');
     const rows = Object.values(report.rows).reduce((sum, count) => sum + count, 0);
-    return { readS: (readMs - startedMs) / 1_000, wholeS: (performance.now() - startedMs) / 1_000, rows };
+    return { read, wholeMs: performance.now() - startedMs, rows };
   } finally {
     await Promise.all([log.close(), store.close()]);
   }
 }
 
-async function copySeconds({ server }: Bench): Promise<number> {
+async function copyRows({ server }: Bench): Promise<Cost> {
   const client = new pg.Client({ connectionString: withSearchPath(server.url, namespaceSchema(NAMESPACE)) });
   await client.connect();
   try {
@@ -61,10 +58,10 @@ async function copySeconds({ server }: Bench): Promise<number> {
         rows: await buffer(client.query(copyTo(`COPY (SELECT * FROM ${table} ORDER BY 1, 2) TO STDOUT (FORMAT binary)`))),
       });
     }
-    const startedMs = performance.now();
-    for (const { table, rows } of made)
-      await piped(Readable.from([rows]), client.query(copyFrom(`COPY peer.${table} FROM STDIN (FORMAT binary)`)));
-    return (performance.now() - startedMs) / 1_000;
+    return await costOf(server, async () => {
+      for (const { table, rows } of made)
+        await piped(Readable.from([rows]), client.query(copyFrom(`COPY peer.${table} FROM STDIN (FORMAT binary)`)));
+    });
   } finally {
     await client.end();
   }
@@ -73,26 +70,24 @@ async function copySeconds({ server }: Bench): Promise<number> {
 async function run(quick: boolean) {
   return withServerAndFile(quick ? QUICK_MINUTES : MINUTES, async (bench) => {
     await importToRows(bench, NAMESPACE);
-    let rows = 0;
-    let wholeS = 0;
-    const measured = await pairs(
-      quick ? 1 : PAIRS,
-      async () => {
-        const rebuilt = await rebuildSeconds(bench);
-        rows = rebuilt.rows;
-        wholeS = rebuilt.wholeS;
-        return rebuilt.readS;
-      },
-      () => copySeconds(bench),
-    );
+    const pairs: { ours: Awaited<ReturnType<typeof rebuildRows>>; peer: Cost }[] = [];
+    for (let i = 0; i < (quick ? 1 : PAIRS); i++) {
+      if (i % 2 === 0) pairs.push({ ours: await rebuildRows(bench), peer: await copyRows(bench) });
+      else {
+        const peer = await copyRows(bench);
+        pairs.push({ ours: await rebuildRows(bench), peer });
+      }
+    }
+    const { rows } = pairs[0].ours;
     return {
-      // Rows a second of ours over those of COPY.
-      ratios: { rebuild: 1 / measured.ratio },
+      ratios: { rebuild: median(pairs.map(({ ours, peer }) => peer.wallMs / ours.read.wallMs)) },
       figures: {
         rows,
-        'rebuild: rows/s': rows / measured.ours,
-        'COPY: rows/s': rows / measured.peer,
-        'rebuild with comparison and switch: s': wholeS,
+        'rebuild: rows/s': rows / (median(pairs.map(({ ours }) => ours.read.wallMs)) / 1_000),
+        'COPY: rows/s': rows / (median(pairs.map(({ peer }) => peer.wallMs)) / 1_000),
+        'rebuild: CPU s of all processes': median(pairs.map(({ ours }) => ours.read.cpuMs)) / 1_000,
+        'COPY: CPU s of all processes': median(pairs.map(({ peer }) => peer.cpuMs)) / 1_000,
+        'rebuild with comparison and switch: s': median(pairs.map(({ ours }) => ours.wholeMs)) / 1_000,
       },
     };
   });
