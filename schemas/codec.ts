@@ -196,7 +196,10 @@ class Generator {
     const parts = json.fields.map((field) => this.compile(field.type));
     const names = json.fields.map((field) => field.name);
     const bound = names.map((_, i) => `const f${i} = parts[${i}].encode, g${i} = parts[${i}].decode;`).join('\n');
-    const writes = names.map((name, i) => `try { f${i}(w, v.${name}); } catch (e) { throw at(e, ${JSON.stringify(name)}); }`);
+    // Calls of the reader and writer themselves, where the type has one: functions in between would cost as much again.
+    const direct = json.fields.map((field) => directCalls(field.type));
+    const writes = names.map((name, i) => `field = ${JSON.stringify(name)}; ${direct[i]?.write(`v.${name}`) ?? `f${i}(w, v.${name})`};`);
+    const reads = names.map((name, i) => `${name}: ${direct[i]?.read ?? `g${i}(r)`}`);
     const source = `${bound}
       const declared = new Set(names);
       const encode = (w, v) => {
@@ -205,9 +208,10 @@ class Generator {
         for (const k in v) count++;
         // Each declared field is refused below where it is missing, so that as many fields are the same fields.
         if (count !== ${names.length}) for (const k in v) if (!declared.has(k)) throw bad('The field ' + k + ' is not declared.');
-        ${writes.join('\n')}
+        let field = '';
+        try { ${writes.join('\n')} } catch (e) { throw at(e, field); }
       };
-      const decode = (r) => ({ ${names.map((name, i) => `${name}: g${i}(r)`).join(', ')} });
+      const decode = (r) => ({ ${reads.join(', ')} });
       return { encode, decode };`;
     const made = new Function('parts', 'names', 'bad', 'at', source)(parts, names, invalid, located) as {
       encode: Encode;
@@ -277,6 +281,26 @@ class Generator {
     };
     return { encode, decode: ((r) => (r.index(2) === 0 ? null : other.decode(r))) as Decode, least: 1 };
   }
+}
+
+/** Source of the calls that write and read a type without further ado; undefined for all others. */
+function directCalls(type: Json): { write: (value: string) => string; read: string } | undefined {
+  const methods: Record<string, string> = {
+    long: 'long',
+    int: 'int',
+    double: 'double',
+    boolean: 'boolean',
+    string: 'string',
+    bytes: 'byteArray',
+  };
+  if (typeof type === 'string') {
+    const method = methods[type];
+    return method === undefined ? undefined : { write: (value) => `w.${method}(${value})`, read: `r.${method}()` };
+  }
+  const items = Array.isArray(type) || type.type !== 'array' ? undefined : type.items;
+  if (items === 'double') return { write: (value) => `w.doubles(${value})`, read: 'r.doubles()' };
+  if (items === 'long') return { write: (value) => `w.longs(${value}, false)`, read: 'r.longs()' };
+  return undefined;
 }
 
 function ints(reader: AvroReader): number[] {
