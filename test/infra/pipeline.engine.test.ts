@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { startPipeline } from '../../infra/pipeline.ts';
+import { feed } from '../../replay/facts.ts';
+import { MINUTE_MS } from '../../streams/limits.ts';
+import { openClient } from '../../streams/postgres.ts';
+import { scenarioFacts } from '../crash/scenario.ts';
+import { openTestEngine } from '../engine.ts';
+
+const engine = await openTestEngine();
+
+/** Sessions of a namespace, of which some may be thrown out. */
+async function sessionsOf(namespace: string, throwOut = false): Promise<number> {
+  const client = await openClient(engine.url, 'sessions');
+  const { rows } = await client.query(
+    `SELECT ${throwOut ? 'pg_terminate_backend(pid)' : 'pid'} FROM pg_stat_activity WHERE application_name LIKE $1`,
+    [`%${namespace}`],
+  );
+  await client.end();
+  return rows.length;
+}
+
+test('one pipeline a namespace; thrown-out sessions are made anew and everything goes on; stop leaves none', async () => {
+  const namespace = engine.namespace();
+  const options = { url: engine.url, namespace, codeVersion: 'test' };
+  const pipeline = await startPipeline(options);
+  const { log, codec, store } = pipeline;
+  await assert.rejects(startPipeline(options), { code: 'PIPELINE_ALREADY_RUNNING' });
+  await feed({
+    log,
+    codec,
+    facts: scenarioFacts({ seed: 4, sites: 4, days: 1 }),
+    tickMs: 15 * MINUTE_MS,
+    tickSource: 'ticks',
+    speed: Number.POSITIVE_INFINITY,
+  });
+  assert.ok((await sessionsOf(namespace, true)) >= 3);
+  await pipeline.drained();
+  const { rows } = await store.pool.query('SELECT count(*)::int AS count FROM series_60m');
+  assert.ok(rows[0].count > 4 * 3 * 20, `${rows[0].count} hours`);
+  // The lock went with its session and is held again.
+  await assert.rejects(startPipeline(options), { code: 'PIPELINE_ALREADY_RUNNING' });
+  await pipeline.stop();
+  assert.equal(await sessionsOf(namespace), 0);
+});
+
+test('each partition announces its run once, and outputs carry its id, also after a restart', async () => {
+  const namespace = engine.namespace();
+  const facts = scenarioFacts({ seed: 5, sites: 2, days: 1 });
+  for (const part of [facts.slice(0, 40), facts]) {
+    const pipeline = await startPipeline({ url: engine.url, namespace, codeVersion: 'test' });
+    const { log, codec, running } = pipeline;
+    await feed({ log, codec, facts: part, tickMs: 15 * MINUTE_MS, tickSource: 'ticks', speed: Number.POSITIVE_INFINITY });
+    await pipeline.drained();
+    const runs = await log.endOffsets('runs');
+    assert.deepEqual([...new Set(runs)].sort(), [0, 1]);
+    for (const partition of runs.keys()) {
+      const { records } = await log.read({ topic: 'resampled.15m', partition }, 0, { maxRecords: 1_000, maxBytes: 2 ** 22 });
+      for (const record of records) assert.equal(record.headers.run, running.runId);
+    }
+    await pipeline.stop();
+  }
+});
