@@ -49,9 +49,12 @@ export function runTasks(options: RunOptions): Running {
   const either = stopping.signal;
   const tasks = partitions.map((partition) => new Task({ log, codec, processors, partition, label, run, signal: either }));
   const turns = new Turns(MAX_STEPS_UNDER_WAY);
+  // Restoring two at a time would delay the first output of both.
+  const openings = new Turns(1);
   const loops = tasks.map(async (task) => {
-    while (!either.aborted)
-      if (!(await turns.take(async () => !either.aborted && (await task.step())))) await log.waitForAppend(IDLE_WAIT_MS, either);
+    const step = () => turns.take(async () => !either.aborted && (await task.step()));
+    await openings.take(step);
+    while (!either.aborted) if (!(await step())) await log.waitForAppend(IDLE_WAIT_MS, either);
   });
   const stopped = Promise.all(
     loops.map((loop) =>
