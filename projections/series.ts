@@ -182,14 +182,27 @@ function batchesWithoutRepeats(rows: Row[]): Row[][] {
   return batches;
 }
 
-/** Moves the rows that the incoming ones replace into the history, and the incoming ones into their place. */
+/**
+ * Moves the rows that the incoming ones replace into the history, and the incoming ones into their place. A higher
+ * revision is never replaced by a lower one, whatever their order, so that rows do not depend on batches.
+ */
 async function replaceRows(client: Client, table: Table, name: string): Promise<void> {
+  const [current, history] = [table(name), table(`${name}_history`)];
+  const same = 't.point_ref = n.point_ref AND t.start_at = n.start_at';
   await client.query(
-    `WITH replaced AS (DELETE FROM ${table(name)} t USING incoming_rows n WHERE t.point_ref = n.point_ref AND t.start_at = n.start_at
+    `WITH replaced AS (DELETE FROM ${current} t USING incoming_rows n WHERE ${same} AND n.revision >= t.revision
        RETURNING ${SERIES_COLUMNS.map((column) => `t.${column}`).join(', ')})
-     INSERT INTO ${table(`${name}_history`)} (${columns}) SELECT ${columns} FROM replaced ON CONFLICT DO NOTHING`,
+     INSERT INTO ${history} (${columns}) SELECT ${columns} FROM replaced ON CONFLICT DO NOTHING`,
   );
-  await client.query(`INSERT INTO ${table(name)} (${columns}) SELECT ${columns} FROM incoming_rows ORDER BY point_ref, start_at`);
+  const { rowCount } = await client.query(
+    `INSERT INTO ${current} (${columns}) SELECT ${columns} FROM incoming_rows ORDER BY point_ref, start_at ON CONFLICT DO NOTHING`,
+  );
+  const { rows } = await client.query('SELECT count(*) AS n FROM incoming_rows');
+  if (rowCount !== rows[0].n)
+    await client.query(
+      `INSERT INTO ${history} (${columns}) SELECT ${SERIES_COLUMNS.map((column) => `n.${column}`).join(', ')} FROM incoming_rows n
+       JOIN ${current} t ON ${same} AND n.revision < t.revision ON CONFLICT DO NOTHING`,
+    );
   await client.query('TRUNCATE incoming_rows');
 }
 
