@@ -42,9 +42,12 @@ export class TrailingSummary {
 
   isOutlier(mean: number): boolean {
     if (this.hours < LEAST_HOURS || mean <= 0) return false;
+    // A device that mostly rests has no usual load: any use would be far above its median.
+    const median = this.quantile(0.5);
+    if (median < 1) return false;
     const quarter = this.quantile(0.25);
     const threeQuarters = this.quantile(0.75);
-    return mean > this.quantile(0.5) + 3 * (threeQuarters - quarter) && binOf(mean) > binOf(threeQuarters) + BINS_PER_OCTAVE;
+    return mean > median + 3 * (threeQuarters - quarter) && binOf(mean) > binOf(threeQuarters) + BINS_PER_OCTAVE;
   }
 
   private quantile(share: number): number {

@@ -54,6 +54,12 @@ describe('what the data look like', () => {
     assert.equal([...rig.current('p', HOUR_MS).values()].filter(({ flags }) => flags !== 0).length, 1);
   });
 
+  it('a device that mostly rests has no usual load, so that its use is no outlier', () => {
+    const rig = rigOf(pointOf('p', 'MEAN_POWER'));
+    quarters(rig, T0, T0 + 9 * DAY_MS, (startMs) => (startMs % DAY_MS < 2 * HOUR_MS ? 1_400 + (startMs % 7) : 0));
+    assert.equal(kinds(rig, 'OUTLIER').length, 0);
+  });
+
   it('negative consumption is flagged and kept, where the point may not export', () => {
     for (const mayExport of [false, true]) {
       const rig = rigOf(pointOf('p', 'MEAN_POWER', { mayExport }));
