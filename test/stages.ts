@@ -40,7 +40,7 @@ function tool(name: string, command: string, args: string[], saw: RegExp, limitM
   };
 }
 
-/** Tests by ending: NAME.test.ts needs nothing, NAME.engine.test.ts the embedded engine, NAME.data.test.ts real data. */
+/** Tests by ending: NAME.test.ts needs nothing, NAME.engine.test.ts the embedded engine, NAME.peer.test.ts Python, NAME.data.test.ts real data. */
 function testFiles(ending: RegExp, but?: RegExp): string[] {
   const { stdout } = spawnSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', 'test'], {
     cwd: PROJECT_FOLDER,
@@ -101,22 +101,28 @@ const FOLDERS = ['schemas', 'streams', 'processors', 'projections', 'api', 'infr
 function stagesOf(what: string): Stage[] {
   if (what === 'check') return [...check(), pure()];
   if (what === 'soak') return [tests('soak', testFiles(/\.soak\.ts$/), { isolated: true, concurrency: 1, limitMinutes: 180 })];
-  if (what === 'test') return [...check(), pure(), engine(), ...data()];
+  if (what === 'test') return [...check(), pure(), engine(), ...outside()];
   console.error('Usage: node test/run.js [check|test|soak]');
   process.exit(2);
 }
 
 const pure = () =>
-  tests('pure tests', testFiles(/\.test\.ts$/, /\.(engine|data)\.test\.ts$/), { isolated: false, concurrency: 1, limitMinutes: 3 });
+  tests('pure tests', testFiles(/\.test\.ts$/, /\.(engine|peer|data)\.test\.ts$/), { isolated: false, concurrency: 1, limitMinutes: 3 });
 const engine = () =>
   tests('tests on the embedded engine', testFiles(/\.engine\.test\.ts$/), { isolated: true, concurrency: 2, limitMinutes: 10 });
 
-function data(): Stage[] {
-  const files = testFiles(/\.data\.test\.ts$/);
-  if (existsSync(dataRoot()) || process.env.CI === 'true')
-    return [tests('tests on real data', files, { isolated: true, concurrency: 1, limitMinutes: 10 })];
-  console.log(`Not run, as ${dataRoot()} is absent (set IFLEX_DATA):\n${files.map((file) => `  ${file}`).join('\n')}`);
-  return [];
+/** What not every machine has: with CI=true its suites must run, elsewhere they are listed as not run where it is absent. */
+function outside(): Stage[] {
+  const needs = [
+    { what: `the real data (${dataRoot()}; set IFLEX_DATA)`, there: existsSync(dataRoot()), ending: /\.data\.test\.ts$/ },
+    { what: 'Python 3 with venv', there: spawnSync('python3', ['-c', 'import venv']).status === 0, ending: /\.peer\.(data\.)?test\.ts$/ },
+  ];
+  const lacking = needs.filter(({ there }) => !there && process.env.CI !== 'true');
+  const files = testFiles(/\.(peer|data)\.test\.ts$/);
+  const left = files.filter((file) => lacking.some(({ ending }) => ending.test(file)));
+  if (left.length > 0) console.log(`Not run, for want of ${lacking.map(({ what }) => what).join(' and ')}:\n  ${left.join('\n  ')}`);
+  const ran = files.filter((file) => !left.includes(file));
+  return ran.length === 0 ? [] : [tests('tests on real data and against peers', ran, { isolated: true, concurrency: 2, limitMinutes: 12 })];
 }
 
 const started = performance.now();
