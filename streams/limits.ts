@@ -57,6 +57,8 @@ export const MAX_PENDING_DAYS = 800;
 export const MAX_HOT_READINGS = 24_576;
 /** Longest source interval, hold and agreed delay of a point (ms): what the hot state may have to reach back for. */
 export const MAX_POINT_SPAN_MS = 31 * DAY_MS;
+/** A clock that stood still makes up for so much of the time since its latest tick: after it, no window of a silent point is due. */
+export const CLOCK_CATCH_UP_MS = 2 * MAX_POINT_SPAN_MS + MAX_SILENCE_MS + DAY_MS;
 /** Points of a site. */
 export const MAX_POINTS_PER_SITE = 500;
 /** Rows an API page holds at most. */

@@ -6,6 +6,7 @@ import type { Codec } from '../schemas/codec.ts';
 import { Drive, PoisonedError } from './drive.ts';
 import { IflexError } from './errors.ts';
 import type { EventLog, LogRecord, NewRecord, Positions, StepJournalEntry, TaskHandle } from './event-log.ts';
+import { latestRecord } from './latest-record.ts';
 import {
   DAY_MS,
   MAX_STEP_ATTEMPTS,
@@ -109,10 +110,7 @@ export class Task {
   /** Id of the run that was announced last, so that a restart of the same run is not another one. */
   private async lastRun(): Promise<string | undefined> {
     const { log, partition } = this.options;
-    const end = (await log.endOffsets('runs'))[partition];
-    if (end === 0) return undefined;
-    const { records } = await log.read({ topic: 'runs', partition }, end - 1, { maxRecords: 1, maxBytes: MAX_STEP_BYTES });
-    return records[0]?.headers.id;
+    return (await latestRecord(log, { topic: 'runs', partition }))?.headers.id;
   }
 
   /** Each task has its own hour of the day, so that the snapshots of many points do not all come at midnight. */
