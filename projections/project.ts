@@ -1,5 +1,6 @@
 import type { EventLog } from '../streams/event-log.ts';
 import { linked } from '../streams/retry.ts';
+import type { Projection } from './projection.ts';
 import type { Build, ProjectionStore } from './store.ts';
 
 const IDLE_WAIT_MS = 500;
@@ -9,7 +10,7 @@ const IDLE_WAIT_MS = 500;
  * fails, all have ended when this throws, so that the caller may begin anew.
  */
 export async function project(log: EventLog, store: ProjectionStore, builds: readonly Build[], signal: AbortSignal): Promise<void> {
-  const units = builds.flatMap((build) => unitsOf(build).map((topics) => ({ build, topics })));
+  const units = builds.flatMap((build) => unitsOf(build.projection).map((topics) => ({ build, topics })));
   const stopping = linked(signal);
   const either = stopping.signal;
   const loops = units.map(async ({ build, topics }) => {
@@ -25,7 +26,7 @@ export async function project(log: EventLog, store: ProjectionStore, builds: rea
 }
 
 /** Groups of topics that are taken in side by side. */
-export function unitsOf({ projection: { topics, topicsApart } }: Build): (readonly string[])[] {
+export function unitsOf({ topics, topicsApart }: Projection): (readonly string[])[] {
   return topicsApart ? topics.map((topic) => [topic]) : [topics];
 }
 

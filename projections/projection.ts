@@ -32,5 +32,20 @@ export interface Projection {
    * of events alone, never on how they fall into batches: a rebuild is compared with them. Events are decoded as they
    * are iterated, so that a batch never stands decoded in memory as a whole.
    */
-  apply(client: Client, table: Table, events: Iterable<ProjectedEvent>, refs: PointRefs): Promise<void>;
+  apply: Apply;
+  /** Fills the empty tables of a rebuild quickly; without it a rebuild only applies. */
+  load?: Load;
+}
+
+type Apply = (client: Client, table: Table, events: Iterable<ProjectedEvent>, refs: PointRefs) => Promise<void>;
+
+/** Must give the same rows as applying does, or fail because of the data: a rebuild applies then, from the beginning. */
+export interface Load {
+  /** Tables whose indexes are made once all rows are there, which is also when keys that are not unique are found. */
+  indexLater: readonly string[];
+  /** Instead of apply(), where that needs indexes. Batches of different partitions come side by side. */
+  take?: Apply;
+  /** What is left to do with the rows of topics, which are all of the projection or, where they are apart, one. */
+  beforeIndexes?(client: Client, table: Table, topics: readonly string[]): Promise<void>;
+  afterIndexes?(client: Client, table: Table): Promise<void>;
 }

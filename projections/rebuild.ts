@@ -9,10 +9,12 @@ import { inTransaction, type Pool } from '../streams/postgres.ts';
 import { findTopic } from '../streams/topics.ts';
 import { unitsOf } from './project.ts';
 import type { Projection } from './projection.ts';
-import { type Build, type ProjectionStore, tableOf } from './store.ts';
+import { type AdvanceOptions, type Build, isAboutRows, type ProjectionStore, tableOf } from './store.ts';
 
 /** Rows shown of each side of a difference. */
 const EXAMPLES = 3;
+/** Parts of a topic that are loaded side by side. */
+const LANES = 2;
 
 /** How the rows of one table differ; of columns that only one side has, the names. */
 export interface TableDifference {
@@ -54,7 +56,7 @@ export async function rebuild(options: RebuildOptions): Promise<RebuildReport> {
     const { rows } = await session.query(`SELECT pg_try_advisory_lock(${lock}) AS taken`, [projection.name]);
     if (!rows[0].taken) throw new IflexError('PIPELINE_ALREADY_RUNNING', `Another process rebuilds the projection ${projection.name}.`);
     await store.dropOthers(projection.name);
-    const build = await store.createBuildBeside(projection);
+    const build = (await loadBuild(options)) ?? (await store.createBuildBeside(projection));
     await readUpToCurrent(options, build);
     const report = await compareAndSwitch(options, build);
     await store.dropOthers(projection.name);
@@ -65,6 +67,25 @@ export async function rebuild(options: RebuildOptions): Promise<RebuildReport> {
   }
 }
 
+/**
+ * A build with everything so far, loaded the quick way; undefined where the projection has none, or where events do not
+ * fit into it: what applies them one by one has to find out which. A crash leaves a build that the next rebuild drops.
+ */
+async function loadBuild(options: RebuildOptions): Promise<Build | undefined> {
+  const { store, projection } = options;
+  if (!projection.load) return undefined;
+  const build = await store.createBuildBeside(projection, true);
+  try {
+    await readUpToCurrent(options, build);
+    await store.finishLoad(build);
+    return build;
+  } catch (error) {
+    if (!isAboutRows(error)) throw error;
+    await store.dropOthers(projection.name);
+    return undefined;
+  }
+}
+
 /** Goes as far as the current build has come, however far that comes meanwhile. */
 async function readUpToCurrent(options: RebuildOptions, build: Build): Promise<void> {
   const { log, store, projection, onProgress } = options;
@@ -72,18 +93,29 @@ async function readUpToCurrent(options: RebuildOptions, build: Build): Promise<v
     const until = await positionsToReach(options);
     const of = sum(until.values());
     let moved = 0;
-    const advanceAll = async (topics: readonly string[]) => {
+    const advanceAll = async (lane: AdvanceOptions) => {
       for (;;) {
-        const places = await store.advance(log, build, { topics, until });
+        const places = await store.advance(log, build, lane);
         if (places === 0) return;
         moved += places;
         onProgress?.({ read: sum(build.positions.values()), of });
       }
     };
-    await Promise.all(unitsOf(build).map(advanceAll));
+    const lanes = unitsOf(projection).flatMap((topics) =>
+      (build.loading ? lanesOf(until) : [until]).map((part) => ({ topics, until: part })),
+    );
+    const advancing = lanes.map(advanceAll);
+    await Promise.allSettled(advancing);
+    await Promise.all(advancing);
     if (moved === 0) return;
     if ((await store.currentBuild(projection.name)) === undefined) return;
   }
+}
+
+/** Positions of every so many partitions: one lane is read and decoded while the server takes the rows of another. */
+function lanesOf(until: ReadonlyMap<string, number>): ReadonlyMap<string, number>[] {
+  const places = [...until];
+  return Array.from({ length: LANES }, (_, lane) => new Map(places.filter(([place]) => Number(place.split('/')[1]) % LANES === lane)));
 }
 
 /** Those of the current build, or, where there is none, the ends of the topics. */
@@ -110,10 +142,7 @@ async function compareAndSwitch(options: RebuildOptions, build: Build): Promise<
       while ((await store.advance(log, build, { until })) > 0);
       report.differences = await compare(store, projection, current[0].build, build.build);
     }
-    for (const table of projection.tables) {
-      const { rows } = await client.query(`SELECT count(*) AS n FROM ${tableOf(build.build)(table)}`);
-      report.rows[table] = rows[0].n;
-    }
+    report.rows = await countRows(store, projection, build.build);
     const { rows } = await client.query('SELECT count(*) AS n FROM projection_skipped WHERE name = $1 AND build = $2', [
       projection.name,
       build.build,
@@ -126,20 +155,28 @@ async function compareAndSwitch(options: RebuildOptions, build: Build): Promise<
 }
 
 /**
- * Tables whose rows differ. Nobody writes to either build now, so that connections of their own may read both. Checksums of all rows come first; only where
- * they differ are rows compared one by one.
+ * Tables whose rows differ. Nobody writes to either build now, so that connections of their own may read both. Checksums
+ * of all rows come first; only where they differ are rows compared one by one.
  */
 async function compare({ pool }: ProjectionStore, projection: Projection, oldBuild: number, newBuild: number): Promise<TableDifference[]> {
   const { rows } = await pool.query('SELECT tables FROM projection_build WHERE name = $1 AND build = $2', [projection.name, oldBuild]);
   const oldTables = rows[0].tables as string[];
-  const differences: TableDifference[] = [];
-  for (const table of new Set([...projection.tables, ...oldTables])) {
+  const comparing = [...new Set([...projection.tables, ...oldTables])].map((table) => {
     const inNew = projection.tables.includes(table) ? tableOf(newBuild)(table) : null;
     const inOld = oldTables.includes(table) ? tableOf(oldBuild)(table) : null;
-    const difference = await compareTable(pool, table, inNew, inOld);
-    if (difference) differences.push(difference);
+    return compareTable(pool, table, inNew, inOld);
+  });
+  await Promise.allSettled(comparing);
+  return (await Promise.all(comparing)).filter((difference) => difference !== null);
+}
+
+async function countRows({ pool }: ProjectionStore, { tables }: Projection, build: number): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const table of tables) {
+    const { rows } = await pool.query(`SELECT count(*) AS n FROM ${tableOf(build)(table)}`);
+    counts[table] = rows[0].n;
   }
-  return differences;
+  return counts;
 }
 
 async function compareTable(pool: Pool, table: string, inNew: string | null, inOld: string | null): Promise<TableDifference | null> {

@@ -4,7 +4,7 @@ import { type Client, violatesUniqueness } from '../streams/postgres.ts';
 import { BinaryRows } from './binary-rows.ts';
 import { copyRows } from './copy.ts';
 import { readSql } from './migrations.ts';
-import type { RefOf } from './point-refs.ts';
+import type { PointRefs, RefOf } from './point-refs.ts';
 import type { ProjectedEvent, Projection, Table } from './projection.ts';
 
 export const SERIES_TABLES = { '5m': 'series_5m', '15m': 'series_15m', '60m': 'series_60m' } as const;
@@ -57,15 +57,54 @@ export const seriesProjection: Projection = {
     const batches = await refs.during((refOf) => sorted(events, refOf));
     for (const [topic, batch] of batches) await writeWindows(client, table, TABLE_OF_TOPIC[topic], batch);
   },
+  load: {
+    indexLater: [...widths, ...widths.map((name) => `${name}_history`)],
+    take: loadWindows,
+    beforeIndexes: raiseRevisions,
+    afterIndexes: findLatest,
+  },
 };
+
+/** First emissions go to the current rows, all revisions to the history. */
+async function loadWindows(client: Client, table: Table, events: Iterable<ProjectedEvent>, refs: PointRefs): Promise<void> {
+  const batches = await refs.during((refOf) => sorted(events, refOf));
+  for (const [topic, { first, revised }] of batches) {
+    const name = TABLE_OF_TOPIC[topic];
+    await copyRows(client, table(name), SERIES_COLUMNS, first);
+    await copyRows(client, table(`${name}_history`), SERIES_COLUMNS, binaryRows(revised));
+  }
+}
+
+/** The highest revision of each window of a width changes places with its first emission. */
+async function raiseRevisions(client: Client, table: Table, [topic]: readonly string[]): Promise<void> {
+  const name = TABLE_OF_TOPIC[topic];
+  const [current, history] = [table(name), table(`${name}_history`)];
+  const same = 't.point_ref = n.point_ref AND t.start_at = n.start_at';
+  const highest = await client.query(
+    `CREATE TEMP TABLE highest_rows ON COMMIT DROP AS SELECT DISTINCT ON (point_ref, start_at) * FROM ${history} ORDER BY point_ref, start_at, revision DESC`,
+  );
+  const taken = await client.query(`DELETE FROM ${history} t USING highest_rows n WHERE ${same} AND t.revision = n.revision`);
+  // Of two of one number the later counts, which is not known any more.
+  if (taken.rowCount !== highest.rowCount) throw new RangeError('A revision was emitted twice.');
+  await client.query(
+    `WITH replaced AS (DELETE FROM ${current} t USING highest_rows n WHERE ${same} RETURNING t.*) INSERT INTO ${history} SELECT * FROM replaced`,
+  );
+  await client.query(`INSERT INTO ${current} SELECT * FROM highest_rows`);
+}
+
+async function findLatest(client: Client, table: Table): Promise<void> {
+  const { rows } = await client.query('SELECT point_ref FROM point_ref');
+  const pointRefs = rows.map((row: { point_ref: number }) => row.point_ref);
+  await lookUpLatest(client, table, pointRefs);
+}
 
 /** What a batch of events of one width means for its tables. */
 interface Batch {
   first: BinaryRows;
   revised: Row[];
   latest: Map<number, Row>;
-  /** Points with a window that lost its cover: the latest value may have been that one. */
-  uncovered: Set<number>;
+  /** Points with revised windows: the latest value may have been one of these, or not be the last that came. */
+  toLookUp: Set<number>;
 }
 
 /** First emissions are laid out for the COPY as they come; revisions, which are few, are kept for the slower way. */
@@ -73,7 +112,7 @@ function sorted(events: Iterable<ProjectedEvent>, refOf: RefOf): Map<string, Bat
   const batches = new Map<string, Batch>();
   for (const { record, value } of events) {
     let batch = batches.get(record.topic);
-    if (!batch) batches.set(record.topic, (batch = { first: new BinaryRows(), revised: [], latest: new Map(), uncovered: new Set() }));
+    if (!batch) batches.set(record.topic, (batch = { first: new BinaryRows(), revised: [], latest: new Map(), toLookUp: new Set() }));
     const { siteId, series, knownAtMs } = value as ResampledWindows;
     for (const point of series) sortWindows(batch, refOf(siteId, point.pointId), knownAtMs, point, record.topic === LATEST_TOPIC);
   }
@@ -81,19 +120,20 @@ function sorted(events: Iterable<ProjectedEvent>, refOf: RefOf): Map<string, Bat
 }
 
 function sortWindows(batch: Batch, pointRef: number, knownAtMs: number, series: PointWindows, withLatest: boolean): void {
-  const { first, revised, latest, uncovered } = batch;
+  const { first, revised, latest, toLookUp } = batch;
   let startMs = 0;
   let newest = -1;
   let newestMs = latest.get(pointRef)?.startMs ?? Number.NEGATIVE_INFINITY;
   first.segment(pointRef, series.startMs[0] ?? 0);
   for (let i = 0; i < series.startMs.length; i++) {
     startMs += series.startMs[i];
-    if (series.revision[i] > 0) revised.push({ pointRef, startMs, knownAtMs, series, i });
-    else writeRow(first, pointRef, startMs, knownAtMs, series, i);
-    if (!withLatest) continue;
-    if (series.coveredMs[i] === 0) {
-      if (series.revision[i] > 0) uncovered.add(pointRef);
-    } else if (startMs >= newestMs) {
+    if (series.revision[i] > 0) {
+      revised.push({ pointRef, startMs, knownAtMs, series, i });
+      if (withLatest) toLookUp.add(pointRef);
+      continue;
+    }
+    writeRow(first, pointRef, startMs, knownAtMs, series, i);
+    if (withLatest && series.coveredMs[i] > 0 && startMs >= newestMs) {
       newest = i;
       newestMs = startMs;
     }
@@ -121,28 +161,36 @@ function writeRow(rows: BinaryRows, pointRef: number, startMs: number, knownAtMs
   rows.int2(series.reason[i]);
 }
 
+function binaryRows(windows: readonly Row[]): BinaryRows {
+  const rows = new BinaryRows();
+  for (const { pointRef, startMs, knownAtMs, series, i } of windows) writeRow(rows, pointRef, startMs, knownAtMs, series, i);
+  return rows;
+}
+
 async function writeWindows(client: Client, table: Table, name: string, batch: Batch): Promise<void> {
-  await writeFirst(client, table, name, batch.first);
+  const repeats = await writeFirst(client, table, name, batch.first);
   if (batch.revised.length > 0) {
     await makeIncoming(client, table(name));
     for (const rows of batchesWithoutRepeats(batch.revised)) {
-      const incoming = new BinaryRows();
-      for (const row of rows) writeRow(incoming, row.pointRef, row.startMs, row.knownAtMs, row.series, row.i);
-      await copyRows(client, 'incoming_rows', SERIES_COLUMNS, incoming);
+      await copyRows(client, 'incoming_rows', SERIES_COLUMNS, binaryRows(rows));
       await replaceRows(client, table, name);
     }
   }
   await writeLatest(client, table('latest_value'), [...batch.latest.values()]);
-  if (batch.uncovered.size > 0) await lookUpLatest(client, table, [...batch.uncovered]);
+  if (repeats) for (const pointRef of batch.latest.keys()) batch.toLookUp.add(pointRef);
+  if (batch.toLookUp.size > 0) await lookUpLatest(client, table, [...batch.toLookUp]);
 }
 
-/** A window that is emitted first twice (which no event should do) takes the way of revisions, as nothing may stop here. */
-async function writeFirst(client: Client, table: Table, name: string, rows: BinaryRows): Promise<void> {
-  if (rows.rowCount === 0) return;
+/**
+ * A window that is emitted first twice (which no event should do) takes the way of revisions, as nothing may stop here.
+ * Returns whether there were such.
+ */
+async function writeFirst(client: Client, table: Table, name: string, rows: BinaryRows): Promise<boolean> {
+  if (rows.rowCount === 0) return false;
   await client.query('SAVEPOINT first_rows');
   try {
     await copyRows(client, table(name), SERIES_COLUMNS, rows);
-    return;
+    return false;
   } catch (error) {
     if (!violatesUniqueness(error)) throw error;
   }
@@ -159,6 +207,7 @@ async function writeFirst(client: Client, table: Table, name: string, rows: Bina
     await replaceRows(client, table, name);
   }
   await client.query('DROP TABLE repeated_rows');
+  return true;
 }
 
 /** An empty table of the session for rows that are to replace others. */
@@ -206,7 +255,7 @@ async function replaceRows(client: Client, table: Table, name: string): Promise<
   await client.query('TRUNCATE incoming_rows');
 }
 
-/** The newest covered window counts, in its latest revision; a revision of an earlier one changes nothing. */
+/** The newest covered window counts. */
 async function writeLatest(client: Client, table: string, rows: Row[]): Promise<void> {
   if (rows.length === 0) return;
   await client.query(
@@ -223,7 +272,7 @@ async function writeLatest(client: Client, table: string, rows: Row[]): Promise<
   );
 }
 
-/** Where the latest window lost its cover, the one before it is the latest. */
+/** Where the latest window was revised, it may have lost its cover: the one before it is the latest then. */
 async function lookUpLatest(client: Client, table: Table, pointRefs: number[]): Promise<void> {
   await client.query(`DELETE FROM ${table('latest_value')} WHERE point_ref = ANY ($1)`, [pointRefs]);
   await client.query(

@@ -6,6 +6,7 @@ import type { EventLog, LogRecord } from '../streams/event-log.ts';
 import { type Client, identifier, inTransaction, isAboutData, openPool, type Pool } from '../streams/postgres.ts';
 import { namespaceSchema, withSearchPath } from '../streams/postgres-log.ts';
 import { findTopic } from '../streams/topics.ts';
+import { finishLoad, takeIndexesOff } from './load.ts';
 import { createTables, migrate } from './migrations.ts';
 import { PointRefs } from './point-refs.ts';
 import type { ProjectedEvent, Projection, Table } from './projection.ts';
@@ -22,6 +23,8 @@ export interface Build {
   build: number;
   /** Made beside the current one by a rebuild: never switched away from. */
   beside: boolean;
+  /** Statements that make the indexes of each table, while the build is loaded without them. */
+  loading?: string[][];
   /** Next offset, by "topic/partition", as committed by this process or found when it was opened. */
   positions: Map<string, number>;
 }
@@ -93,10 +96,20 @@ export class ProjectionStore {
     );
   }
 
-  /** Makes the empty tables of a further build, which nobody sees yet. */
-  async createBuildBeside(projection: Projection): Promise<Build> {
-    const build = await inTransaction(this.pool, (client) => this.createTables(client, projection));
-    return { projection, build, beside: true, positions: new Map() };
+  /** Makes the empty tables of a further build, which nobody sees yet; to be loaded where the projection can be. */
+  async createBuildBeside(projection: Projection, toLoad = false): Promise<Build> {
+    return inTransaction(this.pool, async (client) => {
+      const build = await this.createTables(client, projection);
+      const made: Build = { projection, build, beside: true, positions: new Map() };
+      if (toLoad && projection.load) made.loading = await takeIndexesOff(client, projection.load.indexLater.map(tableOf(build)));
+      return made;
+    });
+  }
+
+  /** Ends the loading of a build: what advances it from here on applies. */
+  async finishLoad(build: Build): Promise<void> {
+    await finishLoad(this.pool, build.projection, tableOf(build.build), build.loading ?? []);
+    build.loading = undefined;
   }
 
   private async createTables(client: Client, projection: Projection): Promise<number> {
@@ -141,7 +154,8 @@ export class ProjectionStore {
       await client.query(`SET LOCAL synchronous_commit = ${build.beside ? 'off' : 'on'}`);
       if (!(await stillThere(client, build))) return false;
       await movePositions(client, build, moves);
-      await this.applyAll(client, build, records);
+      if (build.loading) await this.load(client, build, records);
+      else await this.applyAll(client, build, records);
       return true;
     });
     if (done) for (const { topic, partition, to } of moves) build.positions.set(`${topic}/${partition}`, to);
@@ -170,6 +184,12 @@ export class ProjectionStore {
     return { moves: moves.filter(({ from, to }) => to > from), records };
   }
 
+  /** Throws where the database refuses a row: a build that does not load is applied. */
+  private async load(client: Client, { projection, build }: Build, records: LogRecord[]): Promise<void> {
+    const take = projection.load?.take ?? projection.apply;
+    await take(client, tableOf(build), this.decoded(records), this.refs);
+  }
+
   /** An event whose rows the database refuses is skipped and noted, as one odd event must not stop the others. */
   private async applyAll(client: Client, build: Build, records: LogRecord[]): Promise<void> {
     if (records.length === 0) return;
@@ -179,7 +199,7 @@ export class ProjectionStore {
       await client.query('RELEASE SAVEPOINT batch');
       return;
     } catch (error) {
-      if (!isAboutData(error) && !(error instanceof RangeError)) throw error;
+      if (!isAboutRows(error)) throw error;
       await client.query('ROLLBACK TO SAVEPOINT batch');
       if (records.length === 1) return noteSkipped(client, build, records[0], (error as Error).message);
     }
@@ -210,6 +230,11 @@ export class ProjectionStore {
   async close(): Promise<void> {
     await this.pool.end();
   }
+}
+
+/** Whether rows could not be made or were refused, which is so whenever it is tried. */
+export function isAboutRows(error: unknown): boolean {
+  return isAboutData(error) || error instanceof RangeError;
 }
 
 /** Keeps the build from being switched until commit; false where that has happened. */

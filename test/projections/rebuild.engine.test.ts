@@ -205,6 +205,7 @@ describe('a rebuild', () => {
       const newer: Projection = {
         ...seriesProjection,
         version: 2,
+        load: undefined,
         sql: seriesProjection.sql.replace('quality smallint NOT NULL, known_at timestamptz NOT NULL', '$&, note text'),
         async apply(client, table, events, refs) {
           await seriesProjection.apply(client, table, events, refs);
