@@ -2,7 +2,7 @@
  * Avro binary primitives over one growing buffer (Avro 1.11 specification, "Binary Encoding"). Longs are limited to
  * -2^52 to 2^52 - 1, where zig-zag in double arithmetic is exact; what lies beyond is refused rather than rounded.
  */
-import { KnownTexts } from './known-texts.ts';
+import { KnownTexts, type TextCursor } from './known-texts.ts';
 
 export const LONG_LIMIT = 2 ** 52;
 
@@ -28,10 +28,10 @@ export class AvroReader {
   bytes: Uint8Array = new Uint8Array(0);
   position = 0;
   end = 0;
-  private view: DataView<ArrayBufferLike> = new DataView(new ArrayBuffer(0));
+  view: DataView<ArrayBufferLike> = new DataView(new ArrayBuffer(0));
   private viewOf: ArrayBufferLike | null = null;
   /** Pseudonymous ids come again and again: one string each saves allocation and makes comparisons cheap. */
-  private texts = new KnownTexts();
+  readonly texts = new KnownTexts();
 
   open(bytes: Uint8Array, from: number): void {
     this.bytes = bytes;
@@ -132,17 +132,18 @@ export class AvroReader {
     return length;
   }
 
-  string(): string {
+  /** A text; the cursor is that of the field it stands in. */
+  string(cursor: TextCursor): string {
     const length = this.length();
     const from = this.position;
     this.position = from + length;
     if (length > MAX_INTERNED_LENGTH) return decodeText(this.bytes, from, this.position);
-    return this.texts.find(this.view, this.bytes.byteOffset + from, length) ?? this.remember(from, length);
+    return this.texts.find(this.view, this.bytes.byteOffset + from, length, cursor) ?? this.remember(from, length, cursor);
   }
 
-  private remember(from: number, length: number): string {
+  private remember(from: number, length: number, cursor: TextCursor): string {
     const text = decodeText(this.bytes, from, this.position);
-    this.texts.add(this.view, this.bytes.byteOffset + from, length, text);
+    this.texts.add(this.view, this.bytes.byteOffset + from, length, text, cursor);
     return text;
   }
 
@@ -163,6 +164,13 @@ export class AvroReader {
 
   /** Item count of the next array block, 0 at the end; every item takes at least `least` bytes. */
   block(least: number): number {
+    const byte = this.bytes[this.position];
+    // Most arrays are empty, hold one item, or end here.
+    if (byte <= 2 && byte !== 1 && this.position < this.end) {
+      const count = byte >> 1;
+      if (++this.position + count * least <= this.end) return count;
+      throw undecodable('An array is longer than the body.');
+    }
     let count = this.long();
     if (count < 0) {
       count = -count;
@@ -181,6 +189,23 @@ export class AvroReader {
     return values;
   }
 
+  /** As `longs`, into an array that is there already. */
+  longsInto(values: number[]): number[] {
+    let length = 0;
+    for (let count = this.block(1); count > 0; count = this.block(1)) for (; count > 0; count--) values[length++] = this.long();
+    if (length === 0) return NONE;
+    if (values.length !== length) values.length = length;
+    return values;
+  }
+
+  doublesInto(values: number[]): number[] {
+    let length = 0;
+    for (let count = this.block(8); count > 0; count = this.block(8)) for (; count > 0; count--) values[length++] = this.double();
+    if (length === 0) return NONE;
+    if (values.length !== length) values.length = length;
+    return values;
+  }
+
   doubles(): number[] {
     const count = this.block(8);
     if (count === 0) return [];
@@ -190,6 +215,9 @@ export class AvroReader {
     return values;
   }
 }
+
+/** What arrays without items are read as where arrays are filled anew; nobody may change it. */
+const NONE: number[] = [];
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 

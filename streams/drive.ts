@@ -9,9 +9,10 @@ import type { Rejected } from '../schemas/types.ts';
 import type { ErrorCode } from './errors.ts';
 import type { LogRecord, NewRecord } from './event-log.ts';
 import { MAX_EVENT_BYTES, REJECTED_BYTES_KEPT } from './limits.ts';
-import type { Emit, Processor, ProcessorEvent } from './processor.ts';
+import type { Emit, Processor, ProcessorEvent, Reject } from './processor.ts';
+import { ReadRanges } from './read-ranges.ts';
 import { StateReader, StateWriter } from './state-bytes.ts';
-import { findTopic } from './topics.ts';
+import { findTopic, type Topic } from './topics.ts';
 
 /** A processor threw: the memory of the key may be half changed, so the task has to be restored before a retry. */
 export class PoisonedError extends Error {
@@ -22,12 +23,13 @@ export class PoisonedError extends Error {
   }
 }
 
-/** What the step has read of one topic since the key last emitted: where its next outputs come from. */
-type Ranges = Map<string, { first: number; last: number }>;
-
 interface KeyMemory {
+  key: string;
   states: unknown[];
-  ranges: Ranges;
+  /** What the processors are given to emit and reject with, made once. */
+  emits: Emit[];
+  reject: Reject;
+  ranges: ReadRanges;
   /** Latest knownAt of all that the key has read: nothing that it emits was known earlier. */
   knownAtMs: number;
   touched: boolean;
@@ -43,6 +45,8 @@ export interface DriveOptions {
 }
 
 const STATE_FORM = 2;
+/** Records whose readers keep nothing of them, as the next one is read into the same objects. */
+const REFILLED = new Set(['ReadingsDelivery', 'Tick']);
 /** An event of a suspect that throws twice goes to `rejected`: what fails by chance once is none of the event's doing. */
 const MAX_EVENT_ATTEMPTS = 2;
 
@@ -67,6 +71,13 @@ export class Drive {
   private readonly idsOfTrigger = new Set<string>();
   private readonly savepoint = new StateWriter();
   private readonly run: string | undefined;
+  /** What is being taken in. */
+  private trigger!: LogRecord;
+  /** What the last fact had: mostly what the next one has. */
+  private latestTopic: Topic | undefined;
+  private latestMemory: KeyMemory | undefined;
+  /** Used for every fact. */
+  private readonly fact: ProcessorEvent = { topic: '', key: '', value: null, knownAtMs: 0, streamTimeMs: 0 };
 
   /**
    * `suspects` are keys for which a processor threw before. Their state is saved before each event, so that one which
@@ -95,16 +106,21 @@ export class Drive {
   take(record: LogRecord): void {
     // Clearing an empty set costs a new table.
     if (this.idsOfTrigger.size > 0) this.idsOfTrigger.clear();
+    this.trigger = record;
     if (record.topic === 'ticks') this.takeTick(record);
     else this.takeFact(record);
   }
 
   /** The value of a fact, or undefined where it was rejected. */
   private decode(record: LogRecord): { knownAtMs: number; siteId?: string } | undefined {
-    const topic = findTopic(record.topic)!;
+    if (this.latestTopic?.name !== record.topic) this.latestTopic = findTopic(record.topic)!;
+    const topic = this.latestTopic;
     let value: { knownAtMs: number; siteId?: string };
     try {
-      value = this.codec.decodeAs(topic.schema, record.value) as never;
+      const { codec } = this;
+      value = (
+        REFILLED.has(topic.schema) ? codec.refillAs(topic.schema, record.value) : codec.decodeAs(topic.schema, record.value)
+      ) as never;
     } catch (error) {
       if (!(error instanceof CodecError)) throw error;
       this.reject(record, error.code, error.message);
@@ -125,52 +141,70 @@ export class Drive {
     const tick = this.decode(record);
     if (tick === undefined || tick.knownAtMs <= this.streamTimeMs) return;
     this.streamTimeMs = tick.knownAtMs;
-    for (const [key, memory] of this.keys) {
-      this.touch(key, memory);
-      this.guarded(record, key, memory, (current) => {
-        for (let i = 0; i < this.processors.length; i++) {
-          const emit: Emit = (topic, value) => this.emit(record, key, current, i, topic, value);
-          this.processors[i].onTick(current.states[i], tick.knownAtMs, emit);
-        }
-      });
+    for (const memory of this.keys.values()) {
+      this.touch(memory);
+      this.guarded(record, memory, this.tickProcessors);
     }
   }
+
+  private readonly tickProcessors = (memory: KeyMemory): void => {
+    for (let i = 0; i < this.processors.length; i++) this.processors[i].onTick(memory.states[i], this.streamTimeMs, memory.emits[i]);
+  };
 
   private takeFact(record: LogRecord): void {
     const value = this.decode(record);
     if (value === undefined) return;
-    const { key, topic, offset } = record;
-    const known = this.memoryOf(key);
-    this.touch(key, known);
-    this.guarded(record, key, known, (memory) => {
-      const range = memory.ranges.get(topic);
-      if (range) range.last = offset;
-      else memory.ranges.set(topic, { first: offset, last: offset });
-      if (value.knownAtMs > memory.knownAtMs) memory.knownAtMs = value.knownAtMs;
-      this.deliver(record, memory, { topic, key, value, knownAtMs: value.knownAtMs, streamTimeMs: this.streamTimeMs });
-    });
+    const { fact } = this;
+    fact.topic = record.topic;
+    fact.key = record.key;
+    fact.value = value;
+    fact.knownAtMs = value.knownAtMs;
+    fact.streamTimeMs = this.streamTimeMs;
+    const memory = this.memoryOf(record.key);
+    this.touch(memory);
+    this.guarded(record, memory, this.deliverFact);
   }
 
+  private readonly deliverFact = (memory: KeyMemory): void => {
+    const { topic, knownAtMs } = this.fact;
+    memory.ranges.note(topic, this.trigger.offset);
+    if (knownAtMs > memory.knownAtMs) memory.knownAtMs = knownAtMs;
+    this.deliver(memory, this.fact);
+  };
+
   private memoryOf(key: string): KeyMemory {
+    if (this.latestMemory?.key === key) return this.latestMemory;
     let memory = this.keys.get(key);
     if (!memory) this.keys.set(key, (memory = this.emptyMemory(key)));
-    return memory;
+    return (this.latestMemory = memory);
   }
 
   private emptyMemory(key: string): KeyMemory {
-    const states = this.processors.map((processor) => processor.initialState(key));
-    return { states, ranges: new Map(), knownAtMs: Number.NEGATIVE_INFINITY, touched: false, whole: false };
+    const memory: KeyMemory = {
+      key,
+      states: this.processors.map((processor) => processor.initialState(key)),
+      emits: this.processors.map((processor): Emit => {
+        return (topic, value) => this.emit(memory, processor, topic, value);
+      }),
+      reject: (code, reason, at) => this.reject(this.trigger, code, reason, at, key),
+      ranges: new ReadRanges(),
+      knownAtMs: Number.NEGATIVE_INFINITY,
+      touched: false,
+      whole: false,
+    };
+    return memory;
   }
 
-  private touch(key: string, memory: KeyMemory): void {
+  private touch(memory: KeyMemory): void {
     if (memory.touched) return;
     memory.touched = true;
-    this.touchedKeys.add(key);
+    this.touchedKeys.add(memory.key);
   }
 
   /** Turns a throw into PoisonedError, so that the task is restored and retries; for suspects undoes it and retries here. */
-  private guarded(record: LogRecord, key: string, memory: KeyMemory, work: (memory: KeyMemory) => void): void {
-    if (!this.suspects.has(key)) {
+  private guarded(record: LogRecord, memory: KeyMemory, work: (memory: KeyMemory) => void): void {
+    const { key } = memory;
+    if (this.suspects.size === 0 || !this.suspects.has(key)) {
       try {
         return work(memory);
       } catch (error) {
@@ -179,7 +213,7 @@ export class Drive {
     }
     const { outputBytes } = this;
     const outputCount = this.outputs.length;
-    this.encodeKey(this.savepoint, key, memory, true);
+    this.encodeKey(this.savepoint, memory, true);
     const before = this.savepoint.finish();
     for (let current = memory, attempt = 1; attempt <= MAX_EVENT_ATTEMPTS; attempt++) {
       try {
@@ -195,30 +229,28 @@ export class Drive {
     this.reject(record, 'PROCESSOR_FAILED', `A processor failed on this event for ${key}; its state was left as it was.`, {}, key);
   }
 
-  private deliver(record: LogRecord, memory: KeyMemory, event: ProcessorEvent): void {
+  private deliver(memory: KeyMemory, event: ProcessorEvent): void {
     const readers = this.readers.get(event.topic);
     if (!readers) return;
-    for (const i of readers) {
-      this.processors[i].onEvent(
-        memory.states[i],
-        event,
-        (topic, value) => this.emit(record, event.key, memory, i, topic, value),
-        (code, reason, at) => this.reject(record, code, reason, at, event.key),
-      );
+    for (let i = 0; i < readers.length; i++) {
+      const by = readers[i];
+      this.processors[by].onEvent(memory.states[by], event, memory.emits[by], memory.reject);
     }
   }
 
-  private emit(trigger: LogRecord, key: string, memory: KeyMemory, by: number, topicName: string, value: { knownAtMs: number }): void {
-    const processor = this.processors[by];
-    if (!processor.writes.includes(topicName)) throw new Error(`${processor.name} does not declare that it writes ${topicName}.`);
+  private emit(memory: KeyMemory, { name, writes }: Processor, topic: string, value: { knownAtMs: number }): void {
+    if (!writes.includes(topic)) throw new Error(`${name} does not declare that it writes ${topic}.`);
+    const { trigger } = this;
+    const { key } = memory;
     const knownAtMs = Math.max(value.knownAtMs, memory.knownAtMs, this.streamTimeMs);
     const known = knownAtMs === value.knownAtMs ? value : { ...value, knownAtMs };
-    this.publish(trigger, key, processor.name, topicName, known, causesOf(trigger, memory.ranges));
+    this.publish(trigger, key, name, topic, known, causesOf(trigger, memory.ranges));
     memory.ranges.clear();
-    this.deliver(trigger, memory, { topic: topicName, key, value: known, knownAtMs, streamTimeMs: this.streamTimeMs });
+    this.deliver(memory, { topic, key, value: known, knownAtMs, streamTimeMs: this.streamTimeMs });
   }
 
-  private publish(
+  /** Makes a record of what was emitted. */
+  protected publish(
     trigger: LogRecord,
     key: string,
     processor: string,
@@ -278,17 +310,17 @@ export class Drive {
     const out = new StateWriter();
     out.count(STATE_FORM);
     out.double(this.streamTimeMs);
-    for (const key of everything ? this.keys.keys() : this.touchedKeys) this.encodeKey(out, key, this.keys.get(key)!, everything);
+    for (const key of everything ? this.keys.keys() : this.touchedKeys) this.encodeKey(out, this.keys.get(key)!, everything);
     return out.finish();
   }
 
-  private encodeKey(out: StateWriter, key: string, memory: KeyMemory, everything: boolean): void {
+  private encodeKey(out: StateWriter, memory: KeyMemory, everything: boolean): void {
     const whole = everything || memory.whole;
-    out.text(key);
+    out.text(memory.key);
     out.count(whole ? 1 : 0);
     out.double(memory.knownAtMs);
-    out.count(memory.ranges.size);
-    for (const [topic, range] of memory.ranges) {
+    out.count(memory.ranges.byTopic.size);
+    for (const [topic, range] of memory.ranges.byTopic) {
       out.text(topic);
       out.count(range.first);
       out.count(range.last);
@@ -304,10 +336,12 @@ export class Drive {
   private decodeKey(from: StateReader): KeyMemory {
     const key = from.text();
     const whole = from.count() === 1;
+    this.latestMemory = undefined;
     if (whole) this.keys.set(key, this.emptyMemory(key));
     const memory = this.memoryOf(key);
     memory.knownAtMs = from.double();
-    memory.ranges = new Map(Array.from({ length: from.count() }, () => [from.text(), { first: from.count(), last: from.count() }]));
+    memory.ranges.clear();
+    for (let count = from.count(); count > 0; count--) memory.ranges.byTopic.set(from.text(), { first: from.count(), last: from.count() });
     for (let i = 0; i < this.processors.length; i++) {
       from.length();
       this.processors[i].applyChanges(memory.states[i], from);
@@ -337,9 +371,9 @@ export class Drive {
   }
 }
 
-function causesOf(trigger: LogRecord, ranges: Ranges): string {
+function causesOf(trigger: LogRecord, { byTopic }: ReadRanges): string {
   let causes = `${idOf(trigger)} ${trigger.topic}/${trigger.partition}:${trigger.offset}-${trigger.offset}`;
-  for (const [topic, { first, last }] of ranges)
+  for (const [topic, { first, last }] of byTopic)
     if (topic !== trigger.topic || first !== trigger.offset) causes += ` ${topic}/${trigger.partition}:${first}-${last}`;
   return causes;
 }

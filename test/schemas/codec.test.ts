@@ -39,6 +39,8 @@ describe('every schema', () => {
           assert.deepEqual(comparable(codec.decode(framed).value), comparable(value));
           assert.deepEqual(comparable(reference.fromBuffer(expected)), comparable(value));
           assert.deepEqual(codec.encode(name, codec.decodeAs(name, framed)), framed);
+          // What is filled anew each time is what a fresh value would be, whatever the one before was.
+          assert.deepEqual(comparable(codec.refillAs(name, framed)), comparable(value));
         }),
         { seed: SEED, numRuns: 60 },
       );
