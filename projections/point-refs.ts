@@ -26,6 +26,12 @@ export class PointRefs {
     }
   }
 
+  /** Learns all numbers that there are, so that a pass over a whole log need not be run twice. */
+  async learnAll(): Promise<void> {
+    const { rows } = await this.pool.query('SELECT * FROM point_ref');
+    this.keep(rows);
+  }
+
   private async learn(pairs: [string, string][]): Promise<void> {
     const sites = pairs.map(([siteId]) => siteId);
     const points = pairs.map(([, pointId]) => pointId);
@@ -37,7 +43,11 @@ export class PointRefs {
       'SELECT r.* FROM point_ref r JOIN unnest($1::text[], $2::text[]) AS g (s, p) ON r.site_id = g.s AND r.point_id = g.p',
       [sites, points],
     );
-    for (const row of rows as { point_ref: number; site_id: string; point_id: string }[]) {
+    this.keep(rows);
+  }
+
+  private keep(rows: readonly { point_ref: number; site_id: string; point_id: string }[]): void {
+    for (const row of rows) {
       let ofSite = this.known.get(row.site_id);
       if (!ofSite) this.known.set(row.site_id, (ofSite = new Map()));
       ofSite.set(row.point_id, row.point_ref);

@@ -56,6 +56,7 @@ export async function rebuild(options: RebuildOptions): Promise<RebuildReport> {
     const { rows } = await session.query(`SELECT pg_try_advisory_lock(${lock}) AS taken`, [projection.name]);
     if (!rows[0].taken) throw new IflexError('PIPELINE_ALREADY_RUNNING', `Another process rebuilds the projection ${projection.name}.`);
     await store.dropOthers(projection.name);
+    await store.refs.learnAll();
     const build = (await loadBuild(options)) ?? (await store.createBuildBeside(projection));
     await readUpToCurrent(options, build);
     const report = await compareAndSwitch(options, build);

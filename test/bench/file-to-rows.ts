@@ -58,7 +58,7 @@ export interface Cost {
 }
 
 /** CPU time so far of this process and of all of the server's (ms). */
-export function cpuMsOfAll(server: EmbeddedPostgres): number {
+function cpuMsOfAll(server: EmbeddedPostgres): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1_000 + cpuMsOfTree(server.serverPid);
 }

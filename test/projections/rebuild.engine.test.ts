@@ -5,45 +5,15 @@ import { isCaughtUp, project } from '../../projections/project.ts';
 import type { Projection } from '../../projections/projection.ts';
 import { rebuild } from '../../projections/rebuild.ts';
 import { seriesProjection } from '../../projections/series.ts';
-import { type Build, openProjections, type ProjectionStore } from '../../projections/store.ts';
-import type { Codec } from '../../schemas/codec.ts';
-import type { EventLog } from '../../streams/event-log.ts';
-import { openPostgresLog } from '../../streams/postgres-log.ts';
-import { openRegistry } from '../../streams/schema-registry.ts';
 import { openTestEngine } from '../engine.ts';
 import { windowsRecord } from './events.ts';
+import { advanceAll, rowsOf, type World, withProjection } from './world.ts';
 
 const engine = await openTestEngine();
 const START_MS = Date.UTC(2024, 2, 1);
 const STEP_MS = 300_000;
 
-interface World {
-  log: EventLog;
-  codec: Codec;
-  store: ProjectionStore;
-  build: Build;
-}
-
-async function withWorld(work: (world: World, again: () => Promise<ProjectionStore>) => Promise<void>): Promise<void> {
-  const namespace = engine.namespace();
-  const log = await openPostgresLog({ url: engine.url, namespace });
-  const codec = await openRegistry(engine.url, namespace);
-  const stores: ProjectionStore[] = [];
-  const open = async () => {
-    stores.push(await openProjections(engine.url, namespace, codec));
-    return stores.at(-1)!;
-  };
-  try {
-    const store = await open();
-    await work({ log, codec, store, build: await store.openBuild(seriesProjection) }, open);
-  } finally {
-    await Promise.all([log.close(), ...stores.map((store) => store.close())]);
-  }
-}
-
-async function advanceAll({ log, store, build }: World): Promise<void> {
-  while ((await store.advance(log, build)) > 0);
-}
+const withWorld = (work: Parameters<typeof withProjection>[2]) => withProjection(engine, seriesProjection, work);
 
 /** Windows 0 … count − 1 of a site, with some revised. */
 async function appendWindows({ log, codec }: Pick<World, 'log' | 'codec'>, siteId: string, from: number, count: number): Promise<void> {
@@ -58,10 +28,6 @@ async function appendWindows({ log, codec }: Pick<World, 'log' | 'codec'>, siteI
     windowsRecord(codec, siteId, 'p', [{ startMs: at(1), mean: 70, revision: 1 }]),
     windowsRecord(codec, siteId, 'p', [{ startMs: at(1), mean: 71, revision: 2 }]),
   ]);
-}
-
-async function rowsOf({ store }: Pick<World, 'store'>, sql: string): Promise<unknown[]> {
-  return (await store.pool.query(sql)).rows;
 }
 
 const CURRENT =
