@@ -7,7 +7,7 @@ import { PROJECTIONS } from '../projections/list.ts';
 import { isCaughtUp, project } from '../projections/project.ts';
 import { type Build, openProjections, type ProjectionStore } from '../projections/store.ts';
 import type { Codec } from '../schemas/codec.ts';
-import type { EventLog } from '../streams/event-log.ts';
+import type { EventLog, Positions } from '../streams/event-log.ts';
 import {
   GRACE_MS,
   HOT_MS,
@@ -162,12 +162,20 @@ async function isQuiet(log: EventLog, processors: readonly Processor[]): Promise
   const before = await endsOf(log, [...inputs, ...outputs]);
   for (let partition = 0; partition < PARTITION_COUNT; partition++) {
     const positions = await log.taskPositions(partition);
-    if (inputs.some((topic) => (positions[topic] ?? 0) < before.get(topic)![partition])) return false;
+    const behind = inputs.filter((topic) => (positions[topic] ?? 0) < before.get(topic)![partition]);
+    if (behind.length > 0 && (await hasRecords(log, partition, positions, behind))) return false;
   }
   const answers = before.get('day.reloaded') ?? [];
   if (before.get('revisions.requested')?.some((end, partition) => answers[partition] < end)) return false;
   const after = await endsOf(log, [...inputs, ...outputs]);
   return [...before].every(([topic, ends]) => ends.every((end, partition) => after.get(topic)![partition] === end));
+}
+
+/** Whether anything stands after the positions: what is left before an end may be nothing but holes. */
+async function hasRecords(log: EventLog, partition: number, positions: Positions, topics: readonly string[]): Promise<boolean> {
+  const looks = topics.map((topic) => ({ at: { topic, partition }, offset: positions[topic] ?? 0 }));
+  const results = await log.readMany(looks, { maxRecords: 1, maxBytes: 1 });
+  return results.some(({ records }) => records.length > 0);
 }
 
 async function endsOf(log: EventLog, topics: readonly string[]): Promise<Map<string, number[]>> {

@@ -35,7 +35,7 @@ interface Input {
   topic: string;
   buffer: LogRecord[];
   at: number;
-  /** Where the next look at the log begins. */
+  /** Where the next look at the log begins: after the buffer, and after holes that follow it. */
   fetchOffset: number;
 }
 
@@ -203,6 +203,8 @@ export class Task {
       if (next.at >= next.buffer.length) {
         next.buffer = [];
         next.at = 0;
+        // Past the holes that end what was read, so that a position reaches the end of the log where nothing is left.
+        this.positions[next.topic] = next.fetchOffset;
         return;
       }
     }

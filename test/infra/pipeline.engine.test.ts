@@ -20,7 +20,7 @@ async function sessionsOf(namespace: string, throwOut = false): Promise<number> 
   return rows.length;
 }
 
-test('one pipeline a namespace; thrown-out sessions are made anew and everything goes on; stop leaves none', async () => {
+test('one pipeline a namespace; thrown-out sessions are made anew and everything goes on; stop leaves none', { timeout: 60_000 }, async () => {
   const namespace = engine.namespace();
   const options = { url: engine.url, namespace, codeVersion: 'test' };
   const pipeline = await startPipeline(options);
@@ -41,7 +41,8 @@ test('one pipeline a namespace; thrown-out sessions are made anew and everything
   // The lock went with its session and is held again.
   await assert.rejects(startPipeline(options), { code: 'PIPELINE_ALREADY_RUNNING' });
   await pipeline.stop();
-  assert.equal(await sessionsOf(namespace), 0);
+  // Sessions that were closed a moment ago are still listed; one that stays is left to the time limit.
+  while ((await sessionsOf(namespace)) > 0);
 });
 
 test('each partition announces its run once, and outputs carry its id, also after a restart', async () => {

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { TOPOLOGY } from '../../processors/topology.ts';
 import type { Codec } from '../../schemas/codec.ts';
 import type { Rejected } from '../../schemas/types.ts';
-import type { EventLog, NewRecord, TaskHandle } from '../../streams/event-log.ts';
+import type { EventLog, NewRecord, Positions, TaskHandle } from '../../streams/event-log.ts';
 import { HOUR_MS, PARTITION_COUNT } from '../../streams/limits.ts';
 import { partitionOf } from '../../streams/partitioner.ts';
 import { openPostgresLog } from '../../streams/postgres-log.ts';
@@ -278,4 +278,42 @@ test('join probe: whatever interleaving a task saw under random delays, the repl
       interleavings.add(emitted.join());
     });
   assert.equal(interleavings.size, 4, 'Each seed gave an interleaving of its own.');
+});
+
+/** A log with a hole after every record, as transactions leave them in a log of another kind. */
+function withHoles(log: EventLog): EventLog {
+  const holed = Object.create(log) as EventLog;
+  holed.endOffsets = async (topic) => (await log.endOffsets(topic)).map((end) => 2 * end);
+  holed.readMany = async (requests, options) => {
+    const results = await log.readMany(
+      requests.map(({ at, offset }) => ({ at, offset: Math.ceil(offset / 2) })),
+      options,
+    );
+    return results.map(({ records, nextOffset }) => ({
+      records: records.map((record) => ({ ...record, offset: 2 * record.offset })),
+      nextOffset: 2 * nextOffset,
+    }));
+  };
+  holed.read = async (at, offset, options) => (await holed.readMany([{ at, offset }], options))[0];
+  return holed;
+}
+
+test('where the log has holes, positions reach its ends, also after a restart, and the journal says the same', async () => {
+  await withLog(async (plain, codec) => {
+    const log = withHoles(plain);
+    for (let part = 0; part < 3; part++) {
+      const records: NewRecord[] = [];
+      for (let i = 1 + 10 * part; i <= 10 + 10 * part; i++)
+        records.push(delivery(codec, 'meter.readings', 'site-0', i, 2 * i), delivery(codec, 'sensor.readings', 'site-0', i, 2 * i + 1));
+      await log.append([...records, tick(codec, PARTITION, part, 100 * part)]);
+      await finish(taskOf({ log, codec, processors: [probe] }));
+      const positions = await log.taskPositions(PARTITION);
+      const end = 20 * (part + 1);
+      assert.deepEqual(positions, { 'meter.readings': end, 'sensor.readings': end, ticks: 2 * (part + 1) });
+      for (const [topic, position] of Object.entries(positions as Positions))
+        assert.equal((await log.endOffsets(topic))[PARTITION], position);
+    }
+    const verified = await verifyTask({ log, codec, processors: [probe], partition: PARTITION });
+    assert.deepEqual([verified.difference, verified.records], [null, 63]);
+  });
 });
