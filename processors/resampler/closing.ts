@@ -45,7 +45,7 @@ export function closeWindows(site: SiteState, tickMs: number, emit: Emit): void 
       if (point.dirty !== null) revise(point, emission);
       const closeToMs = closableToMs(point, tickMs);
       if (closeToMs > point.closedToMs) close(site, point, closeToMs, tickMs, emission, emit);
-      emission.endPoint();
+      emission.endPoint(point.declared.pointId, hasEnergy(point.declared.kind));
     }
     tidy(site, point, tickMs, emit);
   }
@@ -114,7 +114,6 @@ function closeStretch(site: SiteState, point: PointState, toMs: number, tickMs: 
   const unit = endsHour ? HOUR_MS : 3 * STEP_MS;
   const fromMs = Math.floor(closedToMs / unit) * unit;
   computeWindows(hot, declared, fromMs, toMs, scratch);
-  const energy = hasEnergy(declared.kind);
   for (let width = WIDTHS.length - 1; width >= 0; width--) {
     const { widthMs } = WIDTHS[width];
     const steps = widthMs / STEP_MS;
@@ -122,7 +121,7 @@ function closeStretch(site: SiteState, point: PointState, toMs: number, tickMs: 
       compose(scratch, (startMs - fromMs) / STEP_MS, steps, window);
       const outlier = widthMs === HOUR_MS && isOutlier(point, window);
       if (widthMs === HOUR_MS) summarise(site, point, window, outlier, tickMs, emit);
-      emission.push(width, declared.pointId, energy, window, flagsOf(point, window, widthMs, outlier), 0, REASON_FIRST);
+      emission.push(width, window, flagsOf(point, window, widthMs, outlier), 0, REASON_FIRST);
     }
   }
 }
@@ -160,7 +159,6 @@ function revise(point: PointState, emission: Emission): void {
   // The readings behind them are still there: they are let go only after this.
   const starts = [...dirty.keys()].sort((a, b) => a - b);
   const { declared } = point;
-  const energy = hasEnergy(declared.kind);
   for (let width = 0; width < WIDTHS.length; width++) {
     const { widthMs } = WIDTHS[width];
     const closedMs = Math.floor(point.closedToMs / widthMs) * widthMs;
@@ -172,25 +170,10 @@ function revise(point: PointState, emission: Emission): void {
       computeWindows(point.hot, declared, startMs, startMs + widthMs, scratch);
       compose(scratch, 0, widthMs / STEP_MS, window);
       const first = startMs < Math.floor(point.openedFromMs / widthMs) * widthMs;
-      emission.push(
-        width,
-        declared.pointId,
-        energy,
-        window,
-        flagsOf(point, window, widthMs),
-        first ? 0 : nextRevision(point, startMs + width),
-        dirty.get(dirtyMs)!,
-      );
+      emission.push(width, window, flagsOf(point, window, widthMs), first ? 0 : point.revisions.next(startMs + width), dirty.get(dirtyMs)!);
     }
   }
   if (starts.length > 0 && starts[0] < point.openedFromMs) point.openedFromMs = starts[0];
-}
-
-function nextRevision(point: PointState, window: number): number {
-  point.revisions ??= new Map();
-  const next = (point.revisions.get(window) ?? 0) + 1;
-  point.revisions.set(window, next);
-  return next;
 }
 
 /** Lets readings and revisions go that are older than the hot range, and reports the doubles counted since. */
@@ -203,10 +186,7 @@ function tidy(site: SiteState, point: PointState, tickMs: number, emit: Emit): v
   }
   const hotMs = hotFromMs(declared, tickMs);
   if (hot.count === 0 || hot.startMs(0) >= hotMs - HOUR_MS / 4) return;
-  if (point.revisions !== null) {
-    for (const key of point.revisions.keys()) if (key < hotMs && point.revisions.delete(key)) point.touched = true;
-    if (point.revisions.size === 0) point.revisions = null;
-  }
+  if (point.revisions.dropBefore(hotMs)) point.touched = true;
   if (point.openedFromMs === Number.POSITIVE_INFINITY) return;
   // The readings just before the hot range still reach into it: one, or those that decide about a register's jitter.
   const intervalMs = declared.kind === 'INTERVAL_ENERGY' ? declared.intervalMs : 0;

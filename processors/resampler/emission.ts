@@ -17,6 +17,8 @@ export const FLAG_NEGATIVE = 4;
 /** An event is emitted early once it holds so many windows, which keeps it far below the size limit. */
 const MAX_WINDOWS_PER_EVENT = 4_000;
 
+const ROW = 11;
+
 /** One window, composed of five-minute ones. */
 export interface Window {
   startMs: number;
@@ -88,95 +90,96 @@ export function readingCountOf(digest: string): number {
   return Number(digest.split(' ')[5]);
 }
 
-/**
- * Columns of one point's windows on their way into an event: differences of starts, as the event has them. They are
- * used again and again, since what is emitted is encoded at once: most series hold as many windows as the one before.
- */
-class Columns {
-  readonly series: PointWindows = {
-    pointId: '',
-    hasEnergy: false,
-    startMs: [],
-    energyMilliWh: [],
-    mean: [],
-    min: [],
-    max: [],
-    last: [],
-    readingCount: [],
-    coveredMs: [],
-    measuredMs: [],
-    quality: new Uint8Array(1),
-    flags: new Uint8Array(1),
-    revision: [],
-    reason: new Uint8Array(1),
-  };
+/** Windows of one point and width on their way into an event: ten numbers each. */
+class Staging {
   count = 0;
-  private bytes = new Uint8Array(3);
-  private lastStartMs = 0;
-
-  begin(pointId: string, hasEnergy: boolean): void {
-    this.series.pointId = pointId;
-    this.series.hasEnergy = hasEnergy;
-    this.count = this.lastStartMs = 0;
-  }
+  private rows = new Float64Array(64 * ROW);
 
   push(window: Window, flags: number, revision: number, reason: number): void {
-    const { series, count: i } = this;
-    series.startMs[i] = window.startMs - this.lastStartMs;
-    this.lastStartMs = window.startMs;
-    series.energyMilliWh[i] = series.hasEnergy ? window.energyMilliWh : 0;
-    series.mean[i] = window.mean;
-    series.min[i] = window.min;
-    series.max[i] = window.max;
-    series.last[i] = window.last;
-    series.readingCount[i] = window.readingCount;
-    series.coveredMs[i] = window.coveredMs;
-    series.measuredMs[i] = window.measuredMs;
-    series.revision[i] = revision;
-    if (3 * i === this.bytes.length) this.grow();
-    this.bytes[3 * i] = window.quality;
-    this.bytes[3 * i + 1] = flags;
-    this.bytes[3 * i + 2] = reason;
-    this.count++;
+    const at = this.count++ * ROW;
+    if (at === this.rows.length) this.grow();
+    const { rows } = this;
+    rows[at] = window.startMs;
+    rows[at + 1] = window.energyMilliWh;
+    rows[at + 2] = window.mean;
+    rows[at + 3] = window.min;
+    rows[at + 4] = window.max;
+    rows[at + 5] = window.last;
+    rows[at + 6] = window.readingCount;
+    rows[at + 7] = window.coveredMs;
+    rows[at + 8] = window.measuredMs;
+    rows[at + 9] = revision;
+    rows[at + 10] = window.quality | (flags << 8) | (reason << 16);
   }
 
   private grow(): void {
-    const larger = new Uint8Array(2 * this.bytes.length);
-    larger.set(this.bytes);
-    this.bytes = larger;
+    const larger = new Float64Array(2 * this.rows.length);
+    larger.set(this.rows);
+    this.rows = larger;
   }
 
-  finish(): PointWindows {
-    const { series, count, bytes } = this;
-    if (series.startMs.length !== count) this.cut();
-    if (series.quality.length !== count) this.fit();
-    for (let i = 0; i < count; i++) {
-      series.quality[i] = bytes[3 * i];
-      series.flags[i] = bytes[3 * i + 1];
-      series.reason[i] = bytes[3 * i + 2];
+  /** Moves all windows into the columns of a series, which has room for just as many. */
+  moveTo(series: PointWindows, hasEnergy: boolean): void {
+    const { rows, count } = this;
+    let lastStartMs = 0;
+    for (let i = 0, at = 0; i < count; i++, at += ROW) {
+      // Differences of starts, as the event has them.
+      series.startMs[i] = rows[at] - lastStartMs;
+      lastStartMs = rows[at];
+      series.energyMilliWh[i] = hasEnergy ? rows[at + 1] : 0;
+      series.mean[i] = rows[at + 2];
+      series.min[i] = rows[at + 3];
+      series.max[i] = rows[at + 4];
+      series.last[i] = rows[at + 5];
+      series.readingCount[i] = rows[at + 6];
+      series.coveredMs[i] = rows[at + 7];
+      series.measuredMs[i] = rows[at + 8];
+      series.revision[i] = rows[at + 9];
+      const marks = rows[at + 10];
+      series.quality[i] = marks & 0xff;
+      series.flags[i] = (marks >> 8) & 0xff;
+      series.reason[i] = marks >> 16;
     }
-    return series;
-  }
-
-  /** Lets go what an earlier, longer use has left. */
-  private cut(): void {
-    const { series, count } = this;
-    series.startMs.length = series.energyMilliWh.length = count;
-    series.mean.length = series.min.length = series.max.length = series.last.length = count;
-    series.readingCount.length = series.coveredMs.length = series.measuredMs.length = series.revision.length = count;
-  }
-
-  /** Makes the byte columns as long as the others. */
-  private fit(): void {
-    const { series, count } = this;
-    series.quality = new Uint8Array(count);
-    series.flags = new Uint8Array(count);
-    series.reason = new Uint8Array(count);
+    series.hasEnergy = hasEnergy;
+    this.count = 0;
   }
 }
 
-/** Columns that are free, by width; one event has as many as points. */
-const pools: Columns[][] = WIDTHS.map(() => []);
+function seriesOf(count: number): PointWindows {
+  // Begun with a double, so that a column holds its numbers in place.
+  const column = () => new Array<number>(count).fill(0.5);
+  return {
+    pointId: '',
+    hasEnergy: false,
+    startMs: column(),
+    energyMilliWh: column(),
+    mean: column(),
+    min: column(),
+    max: column(),
+    last: column(),
+    readingCount: column(),
+    coveredMs: column(),
+    measuredMs: column(),
+    quality: new Uint8Array(count),
+    flags: new Uint8Array(count),
+    revision: column(),
+    reason: new Uint8Array(count),
+  };
+}
+
+/**
+ * Series that are used again and again, since what is emitted is encoded (or taken in) at once: by how many windows
+ * they hold. Longer ones are made anew.
+ */
+const MAX_POOLED_WINDOWS = 20;
+const pools: PointWindows[][] = Array.from({ length: MAX_POOLED_WINDOWS + 1 }, () => []);
+const taken = new Uint32Array(MAX_POOLED_WINDOWS + 1);
+const staged = WIDTHS.map(() => new Staging());
+
+function takeSeries(count: number): PointWindows {
+  if (count > MAX_POOLED_WINDOWS) return seriesOf(count);
+  return (pools[count][taken[count]++] ??= seriesOf(count));
+}
 
 /** Collects the windows of one site and emits one event a width. */
 export class Emission {
@@ -185,32 +188,30 @@ export class Emission {
   private readonly emit: Emit;
   private readonly series: PointWindows[][] = [[], [], []];
   private readonly windows = [0, 0, 0];
-  private readonly columns: (Columns | null)[] = [null, null, null];
 
   constructor(siteId: string, knownAtMs: number, emit: Emit) {
     this.siteId = siteId;
     this.knownAtMs = knownAtMs;
     this.emit = emit;
+    // One that threw may have left something.
+    for (const staging of staged) staging.count = 0;
+    taken.fill(0);
   }
 
-  push(width: number, pointId: string, hasEnergy: boolean, window: Window, flags: number, revision: number, reason: number): void {
-    let columns = this.columns[width];
-    if (columns === null) {
-      const taken = this.series[width].length;
-      this.columns[width] = columns = pools[width][taken] ??= new Columns();
-      columns.begin(pointId, hasEnergy);
-    }
-    columns.push(window, flags, revision, reason);
-    this.windows[width]++;
+  push(width: number, window: Window, flags: number, revision: number, reason: number): void {
+    staged[width].push(window, flags, revision, reason);
   }
 
-  /** Ends a point's columns; emits what has become large. */
-  endPoint(): void {
+  /** Ends what was pushed for a point; emits what has become large. */
+  endPoint(pointId: string, hasEnergy: boolean): void {
     for (let width = 0; width < WIDTHS.length; width++) {
-      const columns = this.columns[width];
-      if (columns === null) continue;
-      this.series[width].push(columns.finish());
-      this.columns[width] = null;
+      const { count } = staged[width];
+      if (count === 0) continue;
+      const series = takeSeries(count);
+      series.pointId = pointId;
+      staged[width].moveTo(series, hasEnergy);
+      this.series[width].push(series);
+      this.windows[width] += count;
       if (this.windows[width] >= MAX_WINDOWS_PER_EVENT) this.flush(width);
     }
   }

@@ -110,8 +110,9 @@ export class HotReadings {
 
   private makeRoom(startMs: number): boolean {
     if (this.count === 0) this.baseMs = startMs;
-    const oldestMs = this.count > 0 ? Math.min(startMs, this.startMs(0)) : startMs;
-    this.rebase(oldestMs, Math.max(startMs, this.lastStartMs));
+    // The base stays where it is as long as offsets from it fit.
+    if (startMs < this.baseMs || Math.max(startMs, this.lastStartMs) - this.baseMs > OFFSET_LIMIT * this.unitMs)
+      this.rebase(this.count > 0 ? Math.min(startMs, this.startMs(0)) : startMs, Math.max(startMs, this.lastStartMs));
     if (this.count < this.capacity) return true;
     if (this.count >= this.limit) return false;
     this.grow(Math.min(this.limit, Math.max(8, Math.ceil(this.count * 1.125))));

@@ -1,6 +1,7 @@
 import type { PointDeclared, PointReadings } from '../../schemas/types.ts';
 import type { StateReader, StateWriter } from '../../streams/state-bytes.ts';
 import { HotReadings } from './hot-readings.ts';
+import { Revisions } from './revisions.ts';
 import { isEnergyKind } from './segments.ts';
 import { TrailingSummary } from './trailing-summary.ts';
 
@@ -45,8 +46,7 @@ export class PointState {
   closedToMs = Number.NEGATIVE_INFINITY;
   /** Hot windows before this have never been emitted: start of the first reading, or of the first one after a silence. */
   openedFromMs = Number.POSITIVE_INFINITY;
-  /** Revision of windows that were revised, by start + index of the width (starts are multiples of five minutes). */
-  revisions: Map<number, number> | null = null;
+  readonly revisions = new Revisions();
   /** Five-minute windows to revise at the next tick, with the reason. */
   dirty: Map<number, number> | null = null;
   pending: Map<number, PendingDay> | null = null;
@@ -108,7 +108,7 @@ export class PointState {
     out.double(this.closedToMs);
     out.double(this.openedFromMs);
     out.count(this.doubles);
-    encodeMap(out, this.revisions, (value) => out.count(value));
+    this.revisions.encode(out);
     encodeMap(out, this.dirty, (value) => out.count(value));
     encodeMap(out, this.pending, (day) => {
       out.long(day.firstLateMs);
@@ -131,7 +131,7 @@ export class PointState {
     this.closedToMs = changes.double();
     this.openedFromMs = changes.double();
     this.doubles = changes.count();
-    this.revisions = decodeMap(changes, () => changes.count());
+    this.revisions.decode(changes);
     this.dirty = decodeMap(changes, () => changes.count());
     this.pending = decodeMap(changes, () => ({
       firstLateMs: changes.long(),

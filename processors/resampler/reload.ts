@@ -42,7 +42,7 @@ export function reviseReloadedDay(site: SiteState, day: DayReloaded, event: Proc
   computeWindows(readings, point.declared, day.dayStartMs, endMs, scratch);
   const changed = { first: false, last: false, readingCount: 0 };
   for (let width = 0; width < WIDTHS.length; width++) emitChanged(point, day, width, endMs, emission, changed);
-  emission.endPoint();
+  emission.endPoint(day.pointId, hasEnergy(point.declared.kind));
   emission.end();
   // Late readings that added nothing to what was counted before were doubles.
   point.doubles += Math.max(0, pending.lateCount - changed.readingCount);
@@ -85,7 +85,6 @@ function emitChanged(
 ): void {
   const { widthMs } = WIDTHS[width];
   const previous = previousWindows(day, widthMs);
-  const energy = hasEnergy(point.declared.kind);
   for (let startMs = day.dayStartMs; startMs + widthMs <= endMs; startMs += widthMs) {
     compose(scratch, (startMs - day.dayStartMs) / STEP_MS, widthMs / STEP_MS, window);
     const before = previous.get(startMs);
@@ -97,7 +96,7 @@ function emitChanged(
       changed.readingCount += window.readingCount - (before ? readingCountOf(before.digest) : 0);
     }
     const revision = before ? before.revision + 1 : 0;
-    emission.push(width, point.declared.pointId, energy, window, flagsOf(point, window, widthMs), revision, REASON_RELOADED);
+    emission.push(width, window, flagsOf(point, window, widthMs), revision, REASON_RELOADED);
   }
 }
 
