@@ -9,16 +9,16 @@ const KILLS = 5;
 // A server of its own: it is killed too, and the other tests would not like that.
 const server = await keepServer(`${defaultStateFolder(PROJECT_FOLDER)}-crash`);
 after(() => server.stop());
-const arena = await openArena(server, { scenario: { seed: 1, sites: 6, days: 2 }, speed: 200_000 });
+const arena = await openArena(server, { scenario: { seed: 1, sites: 4, days: 2 }, speed: 200_000 });
 const crashes: Crash[] = [];
 
 for (const subject of Object.keys(SUBJECTS) as Subject[])
   for (let seed = 0; seed < KILLS; seed++)
-    test(`${subject} killed (${seed}): rows and ids as in an undisturbed run`, async () => {
+    test(`${subject} killed (${seed}): rows, ids and answers as in an undisturbed run`, async () => {
       const result = await crash(arena, subject, seed);
       crashes.push(result);
       assert.deepEqual(result.differences, [], JSON.stringify(result));
-      assert.ok(result.stepsUnderWay <= 2, JSON.stringify(result));
+      assert.ok((result.stepsUnderWay ?? 0) <= 2, JSON.stringify(result));
     });
 
 test('most kills came while positions moved', () => {

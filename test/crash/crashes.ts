@@ -5,8 +5,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { hash } from 'node:crypto';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { KeptServer } from '../../infra/engine.ts';
+import { type KeptServer, PROJECT_FOLDER } from '../../infra/engine.ts';
 import { untilDrained } from '../../infra/pipeline.ts';
 import { TOPOLOGY } from '../../processors/topology.ts';
 import { PROJECTIONS } from '../../projections/list.ts';
@@ -15,18 +16,21 @@ import { dropNamespace } from '../../streams/postgres-log.ts';
 import { isConnectionLost } from '../../streams/retry.ts';
 import { TOPICS } from '../../streams/topics.ts';
 import { canonicalBytes } from '../../streams/verify.ts';
+import { type ApiAccess, ask, grantAccess, questionsOf } from './api.ts';
 import type { ChildOptions } from './child.ts';
 import type { FailPoint } from './fail-points.ts';
-import { openTools, type Place, play, ROLES, type Role, type Tools } from './roles.ts';
+import { openBuilds, openTools, PARTS, type Part, type Place, play, type Role, type Tools } from './roles.ts';
 import { seededRandom } from './scenario.ts';
 
 export type Subject = Role | 'postgres';
 
-/** Fail points of each subject, taken in turn; `nth` is drawn from the range of writes that move positions. */
+/** Fail points of each subject, taken in turn; `nth` is drawn from the range of writes (or requests) while positions move. */
 export const SUBJECTS: Record<Subject, { when: FailPoint['when'][]; nth: [number, number] }> = {
   importer: { when: ['before', 'committing', 'aborted', 'after', 'moment'], nth: [3, 16] },
   tasks: { when: ['before', 'committing', 'aborted', 'after', 'moment'], nth: [2, 50] },
   projector: { when: ['before', 'committing', 'aborted', 'after', 'moment'], nth: [1, 6] },
+  pipeline: { when: ['before', 'committing', 'aborted', 'after', 'moment'], nth: [3, 16] },
+  api: { when: ['before', 'answering', 'after', 'moment'], nth: [10, 60] },
   postgres: { when: ['moment'], nth: [5, 80] },
 };
 
@@ -38,31 +42,41 @@ export interface Crash {
   /** Positions of all tasks together when the subject died, and at the end. */
   positionsAtKill: number;
   positionsAtEnd: number;
-  /** Steps that were under way in the process when it died: at most so many are done again. */
-  stepsUnderWay: number;
+  /** Steps that were under way in the task runner when it died: at most so many are done again. null: it was not the subject. */
+  stepsUnderWay: number | null;
+  /** Whole answers that the API gave, before and after its end. */
+  answers: number;
   seconds: number;
   /** What differs from the undisturbed run; empty where nothing does. */
   differences: string[];
 }
 
-/** Digests of all derived events by topic and partition, and of all rows by table. */
+/** Digests of all derived events by topic and partition, of all rows by table, and of what the API answers. */
 export type Outcome = Map<string, string>;
 
 export interface Arena {
   server: KeptServer;
   place: Omit<Place, 'namespace'>;
+  access: ApiAccess;
   reference: Outcome;
+  /** Ends of the ticks, which come last: by them the test knows that all facts are in. */
+  tickEnds: number[];
 }
 
+/** Types are stripped once, not in every child. */
+const ENV = { ...process.env, NODE_COMPILE_CACHE: join(PROJECT_FOLDER, 'node_modules', '.cache', 'compiled') };
 const CHILD = fileURLToPath(new URL('child.ts', import.meta.url));
 /** A run takes seconds; one that takes this long hangs. */
 const RUN_LIMIT_MS = 2 * MINUTE_MS;
 
 export async function openArena(server: KeptServer, place: Omit<Place, 'namespace' | 'url'>): Promise<Arena> {
-  const arena = { server, place: { ...place, url: server.server().url }, reference: new Map() as Outcome };
+  const { url } = server.server();
+  const arena: Arena = { server, place: { ...place, url }, access: await grantAccess(url), reference: new Map(), tickEnds: [] };
   const run = await runIn(arena, `reference_${process.pid}`, async (running) => {
-    for (const role of ROLES) running.here(role);
+    await running.serve(null);
+    for (const part of PARTS) running.here(part);
     await running.imported();
+    arena.tickEnds = await running.tools.log.endOffsets('ticks');
   });
   arena.reference = run.outcome;
   return arena;
@@ -76,60 +90,80 @@ export async function crash(arena: Arena, subject: Subject, seed: number): Promi
   const nth = range[0] + Math.floor(random() * (range[1] - range[0]));
   const failPoint: FailPoint = { when, nth, delayMs: Math.floor(random() * 8) };
   const started = performance.now();
-  let positionsAtKill = 0;
-  let stepsUnderWay = 0;
-  const { outcome, positions } = await runIn(arena, `crash_${subject}_${seed}_${process.pid}`, async (running) => {
-    for (const role of ROLES) if (role !== subject) running.here(role);
+  const result: Crash = {
+    ...{ subject, seed, when, nth, positionsAtKill: 0, positionsAtEnd: 0 },
+    ...{ stepsUnderWay: null, answers: 0, seconds: 0, differences: [] },
+  };
+  const { outcome, positions, answers } = await runIn(arena, `crash_${subject}_${seed}_${process.pid}`, async (running) => {
+    if (subject === 'api') await running.serve(failPoint);
+    if (subject !== 'pipeline') for (const part of PARTS) if (part !== subject) running.here(part);
     if (subject === 'postgres') {
       await running.appended(nth);
-      positionsAtKill = await positionsOf(running.tools);
+      result.positionsAtKill = await positionsOf(running.tools);
       process.kill(arena.server.server().serverPid, 'SIGKILL');
     } else {
-      const child = running.child(subject, failPoint);
+      const child = subject === 'api' ? running.server! : running.child(subject, failPoint);
       await running.died(child.process);
-      positionsAtKill = await positionsOf(running.tools);
-      stepsUnderWay = child.underWay();
-      running.child(subject, null);
+      result.positionsAtKill = await positionsOf(running.tools);
+      if (subject === 'tasks') result.stepsUnderWay = child.said().split(' ').filter(Boolean).length;
+      if (subject === 'api') await running.serve(null);
+      else running.child(subject, null);
     }
     await running.imported();
   });
-  const differences = [...new Set([...arena.reference.keys(), ...outcome.keys()])].filter(
-    (name) => arena.reference.get(name) !== outcome.get(name),
-  );
-  const seconds = (performance.now() - started) / 1000;
-  return { subject, seed, when, nth, positionsAtKill, positionsAtEnd: positions, stepsUnderWay, seconds, differences };
+  const names = subject === 'api' ? arena.reference.keys() : [...arena.reference.keys()].filter((name) => !name.startsWith('/'));
+  for (const name of new Set([...names, ...outcome.keys()]))
+    if (arena.reference.get(name) !== outcome.get(name)) result.differences.push(name);
+  return { ...result, positionsAtEnd: positions, answers, seconds: (performance.now() - started) / 1000 };
 }
 
-/** What a run is made of: roles in this process and in children, all of which end with it. */
+interface Child {
+  process: ChildProcess;
+  /** The last line of its report. */
+  said(): string;
+}
+
+/** What a run is made of: parts in this process and in children, all of which end with it. */
 class Running {
   readonly tools: Tools;
+  server: Child | undefined;
+  answers = 0;
+  private readonly arena: Arena;
   private readonly place: Place;
   private readonly stopping = new AbortController();
   private readonly parts: Promise<unknown>[] = [];
   private readonly children: ChildProcess[] = [];
-  private importing: Promise<unknown> = Promise.resolve();
+  private port = 0;
+  /** Whether the API listens. */
+  private up = Promise.withResolvers<void>();
+  private importing: Promise<unknown> | undefined;
   private fail: (error: unknown) => void = () => {};
   /** Rejects where a part ends that should not have. */
   readonly failed = new Promise<never>((_, reject) => {
     this.fail = reject;
   });
 
-  constructor(place: Place, tools: Tools) {
+  constructor(arena: Arena, place: Place, tools: Tools) {
+    this.arena = arena;
     this.place = place;
     this.tools = tools;
     this.failed.catch(() => {});
   }
 
-  here(role: Role): void {
-    const part = play(role, this.tools, this.place, this.stopping.signal);
+  private add(part: Promise<unknown>): void {
     part.catch(this.fail);
     this.parts.push(part);
-    if (role === 'importer') this.importing = part;
   }
 
-  child(role: Role, failPoint: FailPoint | null): { process: ChildProcess; underWay(): number } {
-    const options: ChildOptions = { role, place: this.place, failPoint };
-    const child = spawn(process.execPath, [CHILD, JSON.stringify(options)], { stdio: ['ignore', 'inherit', 'inherit', 'pipe'] });
+  here(part: Part): void {
+    const playing = play(part, this.tools, this.place, this.stopping.signal);
+    this.add(playing);
+    if (part === 'importer') this.importing = playing;
+  }
+
+  child(role: Role, failPoint: FailPoint | null): Child {
+    const options: ChildOptions = { role, place: this.place, failPoint, api: { port: this.port, secret: this.arena.access.secret } };
+    const child = spawn(process.execPath, [CHILD, JSON.stringify(options)], { stdio: ['ignore', 'inherit', 'inherit', 'pipe'], env: ENV });
     let reported = '';
     child.stdio[3]!.on('data', (text) => {
       reported = (reported + text).slice(-1_000);
@@ -137,11 +171,60 @@ class Running {
     const ended = once(child, 'close').then(([code, signal]) => {
       if (failPoint === null && code !== 0) throw new Error(`The ${role} ended with ${code ?? signal}.`);
     });
-    ended.catch(this.fail);
-    this.parts.push(ended);
+    this.add(ended);
     this.children.push(child);
     if (role === 'importer') this.importing = ended;
-    return { process: child, underWay: () => reported.trimEnd().split('\n').at(-1)!.split(' ').filter(Boolean).length };
+    return { process: child, said: () => reported.trimEnd().split('\n').at(-1)! };
+  }
+
+  /** Starts the API, the second time at the same address, and asks it on and on until the run ends. */
+  async serve(failPoint: FailPoint | null): Promise<void> {
+    // Before a pipeline has run once, there is nothing to serve.
+    if (!this.server) await openBuilds(this.tools.store, this.stopping.signal);
+    const child = this.child('api', failPoint);
+    child.process.once('close', () => {
+      this.up = Promise.withResolvers();
+    });
+    this.server = child;
+    await Promise.race([once(child.process.stdio[3]!, 'data'), this.failed]);
+    const again = this.port > 0;
+    this.port = Number(child.said());
+    this.up.resolve();
+    if (!again) this.add(this.askOnAndOn());
+  }
+
+  private async askOnAndOn(): Promise<void> {
+    const questions = questionsOf(this.place);
+    const { signal } = this.stopping;
+    const stopped = once(signal, 'abort');
+    for (let i = 0; ; i++) {
+      await Promise.race([this.up.promise, stopped]);
+      if (signal.aborted) return;
+      const question = questions[i % questions.length];
+      const { process } = this.server!;
+      try {
+        const answer = await ask(this.port, this.arena.access, question);
+        // A site or point that is not declared yet is not found.
+        if (!/^(200|404) /.test(answer)) throw new Error(`${question}: ${answer.slice(0, 500)}`);
+        this.answers++;
+      } catch (error) {
+        if (!isBroken(error)) throw error;
+        // Connections end a moment before this process hears that the other one has.
+        if (process.exitCode === null && process.signalCode === null) await once(process, 'close');
+      }
+    }
+  }
+
+  /** What the API answers now, by question. */
+  async finalAnswers(): Promise<Outcome> {
+    const answers: Outcome = new Map();
+    if (this.server)
+      for (const question of questionsOf(this.place)) {
+        const answer = await ask(this.port, this.arena.access, question);
+        if (!answer.startsWith('200 ')) throw new Error(`${question}: ${answer.slice(0, 500)}`);
+        answers.set(question, hash('sha256', answer));
+      }
+    return answers;
   }
 
   async died(child: ChildProcess): Promise<void> {
@@ -155,7 +238,18 @@ class Running {
   }
 
   async imported(): Promise<void> {
-    await Promise.race([this.importing, this.failed]);
+    await Promise.race([this.importing ?? this.ticked(), this.failed]);
+  }
+
+  /** Resolves once the last ticks are in, where no importer says so by ending. */
+  private async ticked(): Promise<void> {
+    const { log } = this.tools;
+    const { tickEnds } = this.arena;
+    while (!this.stopping.signal.aborted) {
+      const ends = await log.endOffsets('ticks');
+      if (ends.every((end, partition) => end >= tickEnds[partition])) return;
+      await log.waitForAppend(50);
+    }
   }
 
   async drained(): Promise<void> {
@@ -170,19 +264,30 @@ class Running {
   }
 }
 
+/** Ends of connections as fetch tells them: refused, reset, or closed within an answer. */
+function isBroken(error: unknown): boolean {
+  return error instanceof TypeError && /fetch failed|terminated/.test(error.message);
+}
+
 async function runIn(
-  { place }: Pick<Arena, 'place'>,
+  arena: Arena,
   namespace: string,
   work: (running: Running) => Promise<void>,
-): Promise<{ outcome: Outcome; positions: number }> {
-  const tools = await openTools({ ...place, namespace });
-  const running = new Running({ ...place, namespace }, tools);
+): Promise<{ outcome: Outcome; positions: number; answers: number }> {
+  const place = { ...arena.place, namespace };
+  const tools = await openTools(place);
+  const running = new Running(arena, place, tools);
   const limit = setTimeout(() => void running.stop(), RUN_LIMIT_MS);
   try {
     await work(running);
     await running.drained();
+    const finalAnswers = await running.finalAnswers();
     await running.stop();
-    return { outcome: await outcomeOf(tools), positions: await positionsOf(tools) };
+    return {
+      outcome: new Map([...(await outcomeOf(tools)), ...finalAnswers]),
+      positions: await positionsOf(tools),
+      answers: running.answers,
+    };
   } finally {
     clearTimeout(limit);
     await running.stop();

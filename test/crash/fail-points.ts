@@ -12,18 +12,13 @@ export interface FailPoint {
   /**
    * before: nothing is sent yet. committing: between append and commit, the server then commits on its own.
    * aborted: the same, but the server rolls back. after: committed, not yet acknowledged. moment: anywhere later.
+   * Of an API they are about answers, not writes; answering: half of the answer has been sent.
    */
-  when: 'before' | 'committing' | 'aborted' | 'after' | 'moment';
-  /** At the how manieth write of this process. */
+  when: 'before' | 'committing' | 'aborted' | 'answering' | 'after' | 'moment';
+  /** At the how manieth write of this process, or request to it. */
   nth: number;
   /** `moment`: so long after that write began (ms). */
   delayMs: number;
-}
-
-function die(): never {
-  process.kill(process.pid, 'SIGKILL');
-  // The signal comes at once, but is not part of this call.
-  for (;;);
 }
 
 /** Rows or tables that a write needs, to hold it up between its first change and its commit. */
@@ -39,15 +34,30 @@ export class FailPoints {
     this.place = place;
   }
 
+  die(): never {
+    process.kill(process.pid, 'SIGKILL');
+    // The signal comes at once, but is not part of this call.
+    for (;;);
+  }
+
+  /** Counts a request: at the one of the fail point says when to die, or does so. */
+  atRequest(): FailPoint['when'] | null {
+    const { point } = this;
+    if (point === null || ++this.writes !== point.nth) return null;
+    if (point.when === 'before') this.die();
+    if (point.when === 'moment') setTimeout(() => this.die(), point.delayMs);
+    return point.when;
+  }
+
   /** Does a write, unless this is the one at which the process dies. */
   async around<T>(write: () => Promise<T>, obstacle: () => Obstacle): Promise<T> {
     const { point } = this;
     if (point === null || ++this.writes !== point.nth) return write();
-    if (point.when === 'before') die();
-    if (point.when === 'moment') setTimeout(die, point.delayMs);
+    if (point.when === 'before') this.die();
+    if (point.when === 'moment') setTimeout(() => this.die(), point.delayMs);
     if (point.when === 'committing' || point.when === 'aborted') return this.dieBetween(write, obstacle(), point.when === 'aborted');
     const result = await write();
-    if (point.when === 'after') die();
+    if (point.when === 'after') this.die();
     return result;
   }
 
@@ -68,7 +78,7 @@ export class FailPoints {
       const { rows } = await client.query('SELECT pid FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)) LIMIT 1');
       if (rows.length > 0) {
         if (abort) await client.query('SELECT pg_terminate_backend($1)', [rows[0].pid]);
-        die();
+        this.die();
       }
       if (result === undefined) continue;
       // There was nothing to write, so nothing waited: the next write is the one.
@@ -90,12 +100,12 @@ function lastPartition(records: readonly NewRecord[]): Obstacle {
   return `SELECT FROM log_partition WHERE topic = '${topic}' AND partition = ${partition} FOR UPDATE`;
 }
 
-/** Tools of a role with its fail point: importers die at appends, tasks at commits of steps, projectors at those of rows. */
+/** Tools of a role with its fail point: importers and whole pipelines die at appends of facts, tasks at commits of steps, projectors at those of rows. */
 export function withFailPoints(tools: Tools, points: FailPoints, role: string, report: number): Tools {
   const { log, store } = tools;
   if (role === 'projector') return { ...tools, store: failingStore(store, points) };
   const failing = Object.create(log) as EventLog;
-  if (role === 'importer')
+  if (role === 'importer' || role === 'pipeline')
     failing.append = (records) =>
       points.around(
         () => log.append(records),

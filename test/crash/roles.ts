@@ -1,5 +1,6 @@
 /** The parts of a pipeline as processes run them, each by itself: what is killed runs in a child, the rest in the test. */
-import { configurationHash, projectAnew } from '../../infra/pipeline.ts';
+import { once } from 'node:events';
+import { configurationHash, type Pipeline, projectAnew, startPipeline } from '../../infra/pipeline.ts';
 import { TOPOLOGY } from '../../processors/topology.ts';
 import { reloadDays } from '../../projections/day-reload.ts';
 import { PROJECTIONS } from '../../projections/list.ts';
@@ -14,9 +15,12 @@ import { runTasks } from '../../streams/run.ts';
 import { openRegistry } from '../../streams/schema-registry.ts';
 import { type ScenarioOptions, scenarioFacts } from './scenario.ts';
 
-export type Role = 'importer' | 'tasks' | 'projector';
+/** A part of the pipeline; all parts but the API in one process, as commands run them; or the API (see api.ts). */
+export type Role = 'importer' | 'tasks' | 'projector' | 'pipeline' | 'api';
+/** Whatever the test itself plays. */
+export type Part = Exclude<Role, 'api'>;
 
-export const ROLES: readonly Role[] = ['importer', 'tasks', 'projector'];
+export const PARTS = ['importer', 'tasks', 'projector'] as const satisfies readonly Part[];
 
 export interface Place {
   url: string;
@@ -42,18 +46,46 @@ export async function openTools({ url, namespace }: Place): Promise<Tools> {
 }
 
 /** Runs until its work is done (importer) or until the signal. */
-export async function play(role: Role, { log, codec, store }: Tools, place: Place, signal: AbortSignal): Promise<void> {
+export async function play(role: Part, { log, codec, store }: Tools, place: Place, signal: AbortSignal): Promise<void> {
   if (role === 'importer') return importFacts(log, codec, place, signal);
+  if (role === 'pipeline') return playPipeline(log, place, signal);
   if (role === 'tasks')
     return runTasks({ log, codec, processors: TOPOLOGY, codeVersion: 'crash', configurationHash: configurationHash(), signal }).stopped;
-  const builds: Build[] = [];
-  await keepGoing(signal, async () => {
-    for (const projection of PROJECTIONS.slice(builds.length)) builds.push(await store.openBuild(projection));
-  });
+  const builds = await openBuilds(store, signal);
   await Promise.all([
     keepGoing(signal, () => projectAnew(log, store, builds, signal)),
     keepGoing(signal, () => reloadDays({ log, codec, store, signal })),
   ]);
+}
+
+export async function openBuilds(store: ProjectionStore, signal: AbortSignal): Promise<Build[]> {
+  const builds: Build[] = [];
+  await keepGoing(signal, async () => {
+    for (const projection of PROJECTIONS.slice(builds.length)) builds.push(await store.openBuild(projection));
+  });
+  return builds;
+}
+
+/** The composition root and a feed, as one command; ends with the signal once the facts are in. */
+async function playPipeline(log: EventLog, place: Place, signal: AbortSignal): Promise<void> {
+  const pipeline = await startAfterAnother(place);
+  try {
+    await Promise.race([importFacts(log, pipeline.codec, place, signal), pipeline.failed]);
+    if (!signal.aborted) await Promise.race([once(signal, 'abort'), pipeline.failed]);
+  } finally {
+    await pipeline.stop();
+  }
+}
+
+/** The sessions of one that was killed end a moment later, and its lock with them. */
+async function startAfterAnother({ url, namespace }: Place): Promise<Pipeline> {
+  const untilMs = performance.now() + MINUTE_MS;
+  for (;;)
+    try {
+      return await startPipeline({ url, namespace, codeVersion: 'crash' });
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'PIPELINE_ALREADY_RUNNING' || performance.now() > untilMs) throw error;
+    }
 }
 
 /** As an import command is used: where it fails, it is run again from the beginning. */
