@@ -4,9 +4,17 @@
  */
 import { hash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
-import type { Static, TSchema } from 'typebox';
+import { type Static, type TSchema, Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { IflexError } from '../streams/errors.ts';
+import { FIRST_RENDERED_MS, LAST_RENDERED_MS } from './times.ts';
+
+/** What a place may hold: times that can be rendered in every zone and that the database knows, and places of topics. */
+export const TimeMs = Type.Integer({ minimum: FIRST_RENDERED_MS, maximum: LAST_RENDERED_MS });
+export const Partition = Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 });
+export const Offset = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+/** An id without what no text of the database holds. */
+export const Id = Type.String({ pattern: '^[^\\0]*$' });
 
 /** These may differ from page to page. */
 const FREE = ['cursor', 'limit', 'format'];
@@ -37,6 +45,9 @@ export function placeOf<Shape extends TSchema>(request: FastifyRequest, shape: S
   if (read[0] !== fingerprintOf(request)) throw invalid('belongs to a request with another address or other parameters');
   return read[1] as Static<Shape>;
 }
+
+/** For a place that has the shape, but does not lie where the request leads. */
+export const strayCursor = () => invalid('names a place outside of what the request asks for');
 
 const invalid = (what: string) =>
   new IflexError('CURSOR_INVALID', `The cursor ${what}. Repeat the first request without it, or follow nextCursor as it was given.`);

@@ -50,6 +50,8 @@ export async function buildServer(deps: ApiDeps): Promise<Api> {
   const app = Fastify({
     logger: deps.logger,
     bodyLimit: BODY_BYTES,
+    // Ids are bounded by their length in characters, not as they are written in an address.
+    routerOptions: { maxParamLength: MAX_URL_BYTES },
     requestTimeout: REQUEST_TIMEOUT_MS,
     forceCloseConnections: true,
     frameworkErrors: sendProblem,
@@ -80,7 +82,10 @@ export async function buildServer(deps: ApiDeps): Promise<Api> {
   return app;
 }
 
-/** No queue grows without end: what is too long or too much is refused at once. */
+/** A NUL in the address: no text of the database holds one. */
+const NUL = /%00/;
+
+/** No queue grows without end: what is too long or too much is refused at once, before anybody looks anything up. */
 function boundRequests(app: FastifyInstance): void {
   let underWay = 0;
   app.addHook('onRequest', async (request, reply) => {
@@ -91,6 +96,7 @@ function boundRequests(app: FastifyInstance): void {
     if (underWay > MAX_REQUESTS_UNDER_WAY) throw new IflexError('OVERLOADED', 'Too many requests are under way. Try again soon.');
     if (request.url.length > MAX_URL_BYTES)
       throw new IflexError('REQUEST_TOO_LARGE', `An address has at most ${MAX_URL_BYTES} characters.`);
+    if (NUL.test(request.url)) throw new IflexError('REQUEST_INVALID', 'The address contains a NUL character (%00).');
     reply.header('x-content-type-options', 'nosniff');
   });
 }

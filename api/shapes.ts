@@ -1,11 +1,9 @@
 /** Shapes of requests and answers: what is validated, serialised and documented. */
 import { type Static, type TProperties, type TSchema, Type } from 'typebox';
 import { ERROR_CODES, type ErrorCode } from '../streams/errors.ts';
-import { DEFAULT_PAGE_ROWS, MAX_PAGE_ROWS } from '../streams/limits.ts';
+import { DEFAULT_PAGE_ROWS, MAX_NAME_CHARS, MAX_PAGE_ROWS, MAX_URL_BYTES } from '../streams/limits.ts';
 
-const MAX_TEXT = 200;
-
-export const Name = (description: string) => Type.String({ minLength: 1, maxLength: MAX_TEXT, description });
+export const Name = (description: string) => Type.String({ minLength: 1, maxLength: MAX_NAME_CHARS, description });
 export const Nullable = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
 
 export const SiteParams = Type.Object({ siteId: Name('Id of the site') });
@@ -33,7 +31,7 @@ export const parameters = {
     Type.Integer({ minimum: 1, maximum: MAX_PAGE_ROWS, default: DEFAULT_PAGE_ROWS, description: 'Rows of a page at most.' }),
   ),
   cursor: Type.Optional(
-    Type.String({ minLength: 1, maxLength: 600, description: 'nextCursor of the page before, with the same other parameters.' }),
+    Type.String({ minLength: 1, maxLength: MAX_URL_BYTES, description: 'nextCursor of the page before, with the same other parameters.' }),
   ),
   format: Type.Optional(Type.Enum(['json', 'csv'], { description: 'Goes before the Accept header.' })),
 };

@@ -20,7 +20,11 @@ export function spanOf(
   const { endOfDataMs, lengthMs, windowMs } = fill;
   const given = asked.from === undefined ? undefined : instantOf(asked.from, timeZone, 'from');
   const toMs = asked.to === undefined ? Math.max(endOfDataMs, given ?? endOfDataMs) : instantOf(asked.to, timeZone, 'to');
-  const fromMs = given ?? toMs - lengthMs;
+  return boundedSpan(given ?? toMs - lengthMs, toMs, windowMs);
+}
+
+/** [fromMs, toMs) as a span that one request may ask for. Throws REQUEST_INVALID, SPAN_TOO_LONG. */
+export function boundedSpan(fromMs: number, toMs: number, windowMs: number): Span {
   if (toMs < fromMs) throw new IflexError('REQUEST_INVALID', '`to` lies before `from`.');
   if (toMs - fromMs > MAX_SPAN_WINDOWS * windowMs)
     throw new IflexError(

@@ -6,6 +6,9 @@ import { startOfLocalDayMs, utcOffsetMs } from '../streams/time.ts';
 /** Times outside of these are refused: nothing of ours is older, and later ones are mistakes. */
 const FIRST_MS = Date.UTC(1971, 0, 1);
 const LAST_MS = Date.UTC(2200, 0, 1);
+/** What RFC 3339 can say with every offset (its years have four digits); data may be stamped with any such time. */
+export const FIRST_RENDERED_MS = -6e13;
+export const LAST_RENDERED_MS = Date.UTC(9999, 11, 30);
 const FORM = /^(\d{4}-\d\d-\d\d)(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d))?$/;
 
 /** The name of a zone as the database of zones writes it; throws REQUEST_INVALID. */

@@ -4,11 +4,11 @@ import { type ForecastRow, forecastIssues } from '../../projections/queries/fore
 import { latestValues } from '../../projections/queries/latest-values.ts';
 import { DAY_MS, MINUTE_MS } from '../../streams/limits.ts';
 import type { Pool } from '../../streams/postgres.ts';
-import { cursorOf, placeOf } from '../cursor.ts';
+import { cursorOf, placeOf, strayCursor, TimeMs } from '../cursor.ts';
 import { sendPage } from '../representation.ts';
 import type { Api } from '../server.ts';
 import { columnsOf, type ForecastAnswer, ForecastRowShape, Nullable, PointParams, pageAnswers, parameters, Query } from '../shapes.ts';
-import { spanOf } from '../spans.ts';
+import { boundedSpan, spanOf } from '../spans.ts';
 import { instantOf, rendered, timeZoneOf } from '../times.ts';
 import { type Units, unitsOf, valueIn } from '../units.ts';
 import { pointOf } from './sites.ts';
@@ -30,7 +30,7 @@ const query = Query({
 });
 
 /** Slot and issue of the last row of the page before, start and end of the span, and the belief time that all pages show. */
-const Place = Type.Tuple([Type.Number(), Type.Number(), Type.Number(), Type.Number(), Nullable(Type.Number())]);
+const Place = Type.Tuple([TimeMs, TimeMs, TimeMs, TimeMs, Nullable(TimeMs)]);
 
 export function registerForecasts(app: Api, pool: Pool): void {
   app.get(
@@ -65,9 +65,10 @@ export function registerForecasts(app: Api, pool: Pool): void {
       const units = unitsOf(point.kind, unit);
       const place = placeOf(request, Place);
       const span = place
-        ? { fromMs: place[2], toMs: place[3] }
+        ? boundedSpan(place[2], place[3], SLOT_MS)
         : spanOf({ from, to }, timeZone, { ...(await fill(pool, request.params)), windowMs: SLOT_MS });
       const asOfMs = place?.[4] ?? (asOf === undefined ? null : instantOf(asOf, timeZone, 'asOf'));
+      if (place && (place[0] < span.fromMs || place[0] >= span.toMs)) throw strayCursor();
       const after = place ? { startMs: place[0], issuedAtMs: place[1] } : null;
       const page = await forecastIssues(pool, { pointRef: point.pointRef, ...span, asOfMs, latestOnly: issues === 'latest', after, limit });
       const knownAsOfMs = asOfMs ?? page.horizonMs;

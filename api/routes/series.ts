@@ -6,7 +6,7 @@ import { seriesWindows, type WindowRow, type WindowsPage } from '../../projectio
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../streams/limits.ts';
 import type { Pool } from '../../streams/postgres.ts';
 import { CALENDAR_UNITS, type CalendarUnit, calendarBounds, calendarStartMs, widthOfBounds } from '../calendar.ts';
-import { cursorOf, placeOf } from '../cursor.ts';
+import { cursorOf, placeOf, strayCursor, TimeMs } from '../cursor.ts';
 import { sendPage } from '../representation.ts';
 import type { Api } from '../server.ts';
 import {
@@ -59,7 +59,7 @@ const query = Query({
 });
 
 /** Last start of the page before, end of the span, and the time of knowledge that all pages show. */
-const Place = Type.Tuple([Type.Number(), Type.Number(), Nullable(Type.Number())]);
+const Place = Type.Tuple([TimeMs, TimeMs, Nullable(TimeMs)]);
 
 export function registerSeries(app: Api, pool: Pool): void {
   app.get(
@@ -96,6 +96,7 @@ export function registerSeries(app: Api, pool: Pool): void {
       const place = placeOf(request, Place);
       const asOfMs = place?.[2] ?? (asOf === undefined ? null : instantOf(asOf, timeZone, 'asOf'));
       const whole = await wholeSpan(pool, request.query, request.params, timeZone, resolution, place?.[1]);
+      if (place && (place[0] < whole.fromMs || place[0] >= whole.toMs)) throw strayCursor();
       const span = place ? { fromMs: place[0] + 1, toMs: place[1] } : whole;
       const filter = { pointRef: point.pointRef, asOfMs, worstQuality: QUALITIES.indexOf(quality), leastCompleteness: completeness, limit };
       const page = await readPage(pool, resolution, timeZone, span, filter);

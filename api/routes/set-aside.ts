@@ -6,11 +6,11 @@ import { findRejected } from '../../projections/queries/find-rejected.ts';
 import { type Place, type RejectedRow, rejectedEvents, type SetAsideAsk } from '../../projections/queries/rejected-events.ts';
 import { IflexError } from '../../streams/errors.ts';
 import type { Pool } from '../../streams/postgres.ts';
-import { cursorOf, placeOf } from '../cursor.ts';
+import { cursorOf, Offset, Partition, placeOf, TimeMs } from '../cursor.ts';
 import { type Row, sendPage } from '../representation.ts';
 import type { Api } from '../server.ts';
 import { answers, columnsOf, Name, NoticeRowShape, pageAnswers, parameters, Query, RejectedRowShape } from '../shapes.ts';
-import { instantOf, rendered, timeZoneOf } from '../times.ts';
+import { FIRST_RENDERED_MS, instantOf, LAST_RENDERED_MS, rendered, timeZoneOf } from '../times.ts';
 
 const shared = {
   site: Type.Optional(Name('Only of this site')),
@@ -27,12 +27,9 @@ const RejectedShape = Type.Object({
   ...RejectedRowShape.properties,
   bytesBase64: Type.String({ description: 'The first bytes of what was rejected' }),
 });
-const AtPlace = Type.Object({
-  partition: Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 }),
-  offset: Type.Integer({ minimum: 0, maximum: 2 ** 53 - 1 }),
-});
+const AtPlace = Type.Object({ partition: Partition, offset: Offset });
 /** When the last row of the page before became known, its partition and offset. */
-const After = Type.Tuple([Type.Number(), Type.Integer(), Type.Integer()]);
+const After = Type.Tuple([TimeMs, Partition, Offset]);
 
 export function registerSetAside(app: Api, pool: Pool): void {
   app.get(
@@ -154,7 +151,7 @@ function rejectedAnswer(row: RejectedRow, timeZone: string) {
 
 /** What was rejected may be stamped with any time, also one that no calendar has. */
 function timeOrNull(atMs: number, timeZone: string): string | null {
-  return Math.abs(atMs) < 8.64e15 - 86_400_000 ? rendered(atMs, timeZone) : null;
+  return atMs >= FIRST_RENDERED_MS && atMs <= LAST_RENDERED_MS ? rendered(atMs, timeZone) : null;
 }
 
 function noticeAnswer(row: NoticeRow, timeZone: string) {

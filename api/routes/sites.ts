@@ -6,7 +6,7 @@ import { listSites } from '../../projections/queries/list-sites.ts';
 import { type PointRow, sitePoints } from '../../projections/queries/site-points.ts';
 import { IflexError } from '../../streams/errors.ts';
 import type { Pool } from '../../streams/postgres.ts';
-import { cursorOf, placeOf } from '../cursor.ts';
+import { cursorOf, Id, placeOf } from '../cursor.ts';
 import { sendPage } from '../representation.ts';
 import type { Api } from '../server.ts';
 import {
@@ -49,7 +49,7 @@ export function registerSites(app: Api, pool: Pool): void {
     },
     async (request, reply) => {
       const { pilot = null, limit } = request.query;
-      const after = placeOf(request, Type.String());
+      const after = placeOf(request, Id);
       const sites = await listSites(pool, { scope: request.subject!, pilotId: pilot, afterSiteId: after, limit: limit! + 1 });
       const rows = sites.slice(0, limit);
       const nextCursor = sites.length > limit! ? cursorOf(request, rows.at(-1)!.siteId) : null;

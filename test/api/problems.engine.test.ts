@@ -4,17 +4,19 @@ import { describe, it } from 'node:test';
 import { statusOf } from '../../api/problems.ts';
 import type { Service } from '../../api/routes/service.ts';
 import { buildServer } from '../../api/server.ts';
+import { LAST_RENDERED_MS } from '../../api/times.ts';
 import { createService } from '../../infra/metrics.ts';
 import { openApi } from '../../infra/serve-api.ts';
 import { openReadPool } from '../../projections/queries/read-pool.ts';
 import { ERROR_CODES, type ErrorCode } from '../../streams/errors.ts';
-import { MAX_READY_LAG_MS, MAX_REQUESTS_UNDER_WAY } from '../../streams/limits.ts';
+import { MAX_NAME_CHARS, MAX_READY_LAG_MS, MAX_REQUESTS_UNDER_WAY } from '../../streams/limits.ts';
 import { inTransaction } from '../../streams/postgres.ts';
 import { openPostgresLog } from '../../streams/postgres-log.ts';
 import { openFixture, SECRET } from './fixture.ts';
 
 const { engine, namespace, pipeline, app, access, token, get } = await openFixture();
 const SERIES = '/v1/sites/site-a1/points/grid/series';
+const FORECASTS = '/v1/sites/site-a1/points/grid/forecasts';
 const seen = new Set<ErrorCode>();
 
 interface Answer {
@@ -111,11 +113,83 @@ describe('problems of requests', () => {
     assert.equal((await get(`${SERIES}?limit=5&format=csv&cursor=${nextCursor}`)).statusCode, 200);
   });
 
+  it('refuse cursors to places that nothing has', async () => {
+    const refused = async (url: string, place: unknown) => {
+      const { nextCursor } = (await get(`${url}limit=1`)).json();
+      const [print, good] = JSON.parse(Buffer.from(nextCursor, 'base64url').toString());
+      const places = Array.isArray(good) ? good.map((_, i) => good.with(i, place)) : [place];
+      for (const forged of places) {
+        const cursor = Buffer.from(JSON.stringify([print, forged]).replaceAll('"1e99"', '1e99')).toString('base64url');
+        await isProblem(await get(`${url}limit=1&cursor=${cursor}`), 'CURSOR_INVALID');
+      }
+    };
+    for (const place of ['1e99', -1e15, Number.MAX_SAFE_INTEGER + 1, -Number.MAX_SAFE_INTEGER, 0.5, 'x'])
+      for (const url of [`${SERIES}?`, `${SERIES}?resolution=day&`, `${FORECASTS}?issues=all&`, '/v1/rejected?', '/v1/notices?'])
+        await refused(url, place);
+    for (const url of [`${SERIES}?`, `${FORECASTS}?issues=all&`]) await refused(url, 9e15);
+    for (const place of ['\0', 1, null]) await refused('/v1/sites?', place);
+    // Within what can be told, but outside of the span, which would be walked through day by day.
+    const { nextCursor } = (await get(`${SERIES}?resolution=day&limit=1`)).json();
+    const [print, [startMs, toMs]] = JSON.parse(Buffer.from(nextCursor, 'base64url').toString());
+    for (const place of [
+      [0, toMs, null],
+      [toMs, toMs, null],
+      [startMs, startMs, null],
+      [startMs, LAST_RENDERED_MS, null],
+    ]) {
+      const cursor = Buffer.from(JSON.stringify([print, place])).toString('base64url');
+      await isProblem(await get(`${SERIES}?resolution=day&limit=1&cursor=${cursor}`), 'CURSOR_INVALID');
+    }
+  });
+
+  it('refuse a NUL anywhere in the address, before anybody is looked up', async () => {
+    for (const url of [
+      '/v1/sites/%00',
+      '/v1/sites?pilot=%00',
+      '/v1/rejected?site=a%00b',
+      '/v1/rejected?code=%00',
+      '/v1/notices?kind=%00',
+      '/v1/sites/site-a1/points/%00',
+      '/subjects?subject=%00',
+      '/errors/%00',
+      '/%00',
+    ]) {
+      const answer = await get(url);
+      if (url.startsWith('/subjects')) assert.equal(answer.statusCode, 400);
+      else await isProblem(answer, 'REQUEST_INVALID');
+    }
+    // Percent signs that are meant are none.
+    await isProblem(await get('/v1/sites/%2500'), 'NOT_FOUND');
+  });
+
+  it('answer texts that are no good UTF-8, and times at the limits, without failing', async () => {
+    for (const text of ['%ED%A0%80', '%FF', '%EF%BF%BF', '%0A', "'", '..%2F', '%F0%9F%98%80', '__proto__', 'constructor'])
+      for (const url of [
+        `/v1/sites?pilot=${text}`,
+        `/v1/rejected?site=${text}`,
+        `/v1/sites/${text}`,
+        `${SERIES}?tz=${text}`,
+        `${SERIES}?${text}=1`,
+      ])
+        assert.ok((await get(url)).statusCode < 500, url);
+    for (const resolution of ['5m', '60m', 'day', 'week', 'month'])
+      for (const query of ['from=1971-01-01', 'to=1971-01-01', 'to=2200-01-01', 'from=2199-12-31', 'asOf=1971-01-01', 'asOf=2199-12-31'])
+        for (const tz of ['UTC', 'Pacific/Apia', 'Pacific/Kiritimati'])
+          assert.ok((await get(`${SERIES}?resolution=${resolution}&${query}&tz=${tz}`)).statusCode < 500, `${resolution} ${query} ${tz}`);
+    for (const from of ['0001-01-01', '9999-12-31T23:59:59Z', '-271821-04-20', '1970-12-31', '2200-01-02'])
+      await isProblem(await get(`${SERIES}?from=${from}`), 'REQUEST_INVALID');
+    assert.equal((await get(`${SERIES}?completeness=-0`)).statusCode, 200);
+  });
+
   it('bound what may be asked', async () => {
     await isProblem(await get(`${SERIES}?from=2000-01-01&to=2025-01-01&resolution=5m`), 'SPAN_TOO_LONG');
     await isProblem(await get(`${SERIES}?from=1971-01-02&to=2199-01-01&resolution=day`), 'SPAN_TOO_LONG');
     await isProblem(await get(`/v1/sites?pilot=${'x'.repeat(5_000)}`), 'REQUEST_TOO_LARGE');
-    await isProblem(await get(`/v1/sites/${'x'.repeat(101)}`), 'REQUEST_TOO_LARGE');
+    await isProblem(await get(`/v1/sites/${'x'.repeat(5_000)}`), 'REQUEST_TOO_LARGE');
+    await isProblem(await get(`/v1/rejected?site=${'x'.repeat(MAX_NAME_CHARS + 1)}`), 'REQUEST_INVALID');
+    // As long as the key of an event may be, and longer still once it is written in an address.
+    assert.deepEqual((await get(`/v1/rejected?site=${encodeURIComponent('ä'.repeat(MAX_NAME_CHARS))}`)).json().rows, []);
+    await isProblem(await get(`/v1/sites/${encodeURIComponent('ä'.repeat(MAX_NAME_CHARS))}`), 'NOT_FOUND');
     await isProblem(await get(`${SERIES}?unit=parsec`), 'UNIT_UNKNOWN');
     await isProblem(await get(SERIES, { accept: 'image/png' }), 'NOT_ACCEPTABLE');
   });
