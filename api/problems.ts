@@ -44,15 +44,20 @@ export function asIflexError(error: unknown): IflexError {
   if (error instanceof IflexError) return error;
   const { message, statusCode = 500, validation, validationContext } = error as FastifyError;
   if (validation) {
-    const errors = validation.map(({ instancePath, message: wrong, params }) => ({
-      in: [validationContext, ...instancePath.split('/').filter(Boolean)].join('.'),
-      detail: 'additionalProperty' in params ? `the parameter "${params.additionalProperty}" is not known` : (wrong ?? 'is wrong'),
+    const errors = validation.map((wrong) => ({
+      in: [validationContext, ...wrong.instancePath.split('/').filter(Boolean)].join('.'),
+      detail: detailOf(wrong),
     }));
     return new IflexError('REQUEST_INVALID', errors.map(({ in: where, detail }) => `${where}: ${detail}`).join('; '), { errors });
   }
   if (statusCode === 413 || statusCode === 414) return new IflexError('REQUEST_TOO_LARGE', message);
   if (statusCode >= 400 && statusCode < 500) return new IflexError('REQUEST_INVALID', message);
   return ofDatabase(error);
+}
+
+function detailOf({ message = 'is wrong', params }: NonNullable<FastifyError['validation']>[number]): string {
+  if ('additionalProperty' in params) return `the parameter "${params.additionalProperty}" is not known`;
+  return Array.isArray(params.allowedValues) ? `must be one of ${params.allowedValues.join(', ')}` : message;
 }
 
 /** SQLSTATE of a cancelled statement, and of a table or schema that is not there. */

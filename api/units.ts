@@ -7,8 +7,6 @@ type PowerUnit = keyof typeof POWER_W;
 type EnergyUnit = keyof typeof ENERGY_MILLI_WH;
 type TemperatureUnit = 'degC' | 'degF';
 
-export const UNITS = ['W', 'kW', 'Wh', 'kWh', 'MWh', 'degC', 'degF'] as const;
-
 export interface Units {
   /** Of mean, min, max and last. */
   value: PowerUnit | TemperatureUnit | 'code';
@@ -16,22 +14,35 @@ export interface Units {
   energy: EnergyUnit | null;
 }
 
-/** The units asked for ("kW", or "kW,Wh"), with W, kWh and °C where nothing is said. Throws UNIT_UNKNOWN where one does not fit. */
+/** Units that a kind of point may be asked in, the ones that it is shown in else first. */
+const CHOICES: Record<'power' | 'temperature' | 'state', { value: readonly Units['value'][]; energy: readonly EnergyUnit[] }> = {
+  power: { value: ['W', 'kW'], energy: ['kWh', 'Wh', 'MWh'] },
+  temperature: { value: ['degC', 'degF'], energy: [] },
+  state: { value: ['code'], energy: [] },
+};
+
+/**
+ * The units asked for ("kW", or "kW,Wh"), with W, kWh and °C where nothing is said. Throws UNIT_UNKNOWN where one does
+ * not fit, REQUEST_INVALID where there are two for the same.
+ */
 export function unitsOf(pointKind: string, asked: string | undefined): Units {
-  const units: Units =
-    pointKind === 'TEMPERATURE'
-      ? { value: 'degC', energy: null }
-      : pointKind === 'STATE'
-        ? { value: 'code', energy: null }
-        : { value: 'W', energy: 'kWh' };
-  for (const unit of asked?.split(',') ?? []) {
-    if (unit in POWER_W && units.energy !== null) units.value = unit as PowerUnit;
-    else if (unit in ENERGY_MILLI_WH && units.energy !== null) units.energy = unit as EnergyUnit;
-    else if ((unit === 'degC' || unit === 'degF') && pointKind === 'TEMPERATURE') units.value = unit;
-    else
-      throw new IflexError('UNIT_UNKNOWN', `unit: "${unit}" is not a unit of a point of kind ${pointKind}. Units are ${UNITS.join(', ')}.`);
-  }
-  return units;
+  const { value, energy } = CHOICES[pointKind === 'TEMPERATURE' ? 'temperature' : pointKind === 'STATE' ? 'state' : 'power'];
+  const names = asked?.split(',') ?? [];
+  const fitting: readonly string[] = [...value, ...energy];
+  for (const name of names)
+    if (!fitting.includes(name))
+      throw new IflexError(
+        'UNIT_UNKNOWN',
+        `unit: "${name}" does not fit a point of kind ${pointKind}. Its units are ${fitting.join(', ')}.`,
+      );
+  return { value: onlyOf(value, names) ?? value[0], energy: onlyOf(energy, names) ?? energy[0] ?? null };
+}
+
+function onlyOf<Unit extends string>(units: readonly Unit[], names: readonly string[]): Unit | undefined {
+  const [first, ...others] = names.filter((name) => (units as readonly string[]).includes(name));
+  if (others.length > 0)
+    throw new IflexError('REQUEST_INVALID', `unit: give one of ${units.join(', ')}, not ${[first, ...others].join(' and ')}.`);
+  return first as Unit | undefined;
 }
 
 export function valueIn(unit: Units['value'], value: number): number {

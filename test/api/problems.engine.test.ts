@@ -26,7 +26,7 @@ interface Answer {
 }
 
 /** That the answer is a problem document of this code, whole and documented. */
-async function isProblem(answer: Answer, code: ErrorCode): Promise<{ detail: string; errors?: { in: string }[] }> {
+async function isProblem(answer: Answer, code: ErrorCode): Promise<{ detail: string; errors?: { in: string; detail: string }[] }> {
   assert.match(String(answer.headers['content-type']), /^application\/problem\+json/, answer.body);
   const problem = JSON.parse(answer.body);
   assert.equal(problem.code, code, answer.body);
@@ -81,6 +81,10 @@ describe('problems of requests', () => {
       const { errors } = await isProblem(await get(SERIES + query), 'REQUEST_INVALID');
       assert.equal(errors?.[0].in, where, query);
     }
+    const { errors } = await isProblem(await get(`${SERIES}?quality=best`), 'REQUEST_INVALID');
+    assert.equal(errors?.[0].detail, 'must be one of measured, estimated, substituted, missing');
+    assert.match((await isProblem(await get(`${SERIES}?unit=degF`), 'UNIT_UNKNOWN')).detail, /W, kW, kWh, Wh, MWh/);
+    await isProblem(await get(`${SERIES}?unit=kW,W`), 'REQUEST_INVALID');
     for (const query of [
       '?from=yesterday',
       '?to=2025-10-24T00:00:00',
