@@ -164,8 +164,13 @@ export class Task {
       this.stepRecords >= MAX_STEP_RECORDS ||
       this.stepBytes >= MAX_STEP_BYTES ||
       this.drive.outputBytes >= MAX_STEP_OUTPUT_BYTES ||
-      (this.awaitedReloads > 0 && this.stepRecords > 0)
+      (this.awaitedReloads > 0 && this.stepRecords > 0 && !this.hasAnswer())
     );
+  }
+
+  /** Answers that are there are taken in one step. For further ones the step ends, as they may wait for its commit. */
+  private hasAnswer(): boolean {
+    return this.inputs.some((input) => input.topic === RELOADED && input.at < input.buffer.length);
   }
 
   /**
