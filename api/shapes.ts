@@ -1,5 +1,6 @@
 /** Shapes of requests and answers: what is validated, serialised and documented. */
 import { type Static, type TProperties, type TSchema, Type } from 'typebox';
+import type { NoticeKind } from '../schemas/types.ts';
 import { ERROR_CODES, type ErrorCode } from '../streams/errors.ts';
 import { DEFAULT_PAGE_ROWS, MAX_NAME_CHARS, MAX_PAGE_ROWS, MAX_URL_BYTES } from '../streams/limits.ts';
 
@@ -39,6 +40,8 @@ export const parameters = {
 /** Unknown parameters are refused, as a misspelt filter would otherwise show too much. */
 export const Query = <P extends TProperties>(properties: P) => Type.Object(properties, { additionalProperties: false });
 
+export const CODES = Object.keys(ERROR_CODES) as ErrorCode[];
+
 export const ProblemShape = Type.Object(
   {
     type: Type.String({ description: 'Address of the documentation of the code' }),
@@ -46,7 +49,7 @@ export const ProblemShape = Type.Object(
     status: Type.Integer(),
     detail: Type.String(),
     instance: Type.String(),
-    code: Type.Enum(Object.keys(ERROR_CODES) as ErrorCode[]),
+    code: Type.Enum(CODES),
     requestId: Type.String(),
     errors: Type.Optional(Type.Array(Type.Object({ in: Type.String(), detail: Type.String() }))),
   },
@@ -81,6 +84,22 @@ export const columnsOf = (row: { properties: TProperties }): string[] => Object.
 export const QUALITIES = ['measured', 'estimated', 'substituted', 'missing'] as const;
 const REASONS = ['first', 'late', 'corrected', 'reloaded'] as const;
 const FLAGS = ['stuck', 'outlier', 'negative'] as const;
+
+/** As a table, so that the compiler sees when one is missing. */
+const KINDS_OF_NOTICE: Record<NoticeKind, true> = {
+  UNKNOWN: true,
+  DOUBLE: true,
+  CONFLICT: true,
+  REGISTER_RESET: true,
+  REGISTER_ROLLOVER: true,
+  METER_SWAP: true,
+  REGISTER_GAP: true,
+  STUCK: true,
+  OUTLIER: true,
+  NEGATIVE: true,
+};
+/** Filters by these refuse what is misspelt, which would otherwise look as if nothing had happened. */
+export const NOTICE_KINDS = Object.keys(KINDS_OF_NOTICE) as NoticeKind[];
 
 export const qualityName = (code: number): string => QUALITIES[code] ?? 'missing';
 export const reasonName = (code: number): string => REASONS[code] ?? 'first';

@@ -9,7 +9,18 @@ import type { Pool } from '../../streams/postgres.ts';
 import { cursorOf, Offset, Partition, placeOf, TimeMs } from '../cursor.ts';
 import { type Row, sendPage } from '../representation.ts';
 import type { Api } from '../server.ts';
-import { answers, columnsOf, Name, NoticeRowShape, pageAnswers, parameters, Query, RejectedRowShape } from '../shapes.ts';
+import {
+  answers,
+  CODES,
+  columnsOf,
+  Name,
+  NOTICE_KINDS,
+  NoticeRowShape,
+  pageAnswers,
+  parameters,
+  Query,
+  RejectedRowShape,
+} from '../shapes.ts';
 import { FIRST_RENDERED_MS, instantOf, LAST_RENDERED_MS, rendered, timeZoneOf } from '../times.ts';
 
 const shared = {
@@ -40,7 +51,7 @@ export function registerSetAside(app: Api, pool: Pool): void {
         tags: ['Set aside'],
         summary: 'Events and readings that could not be used',
         description,
-        querystring: Query({ ...shared, code: Type.Optional(Name('Only with this error code')) }),
+        querystring: Query({ ...shared, code: Type.Optional(Type.Enum(CODES, { description: 'Only with this error code' })) }),
         response: pageAnswers({}, RejectedRowShape),
       },
     },
@@ -80,7 +91,7 @@ export function registerSetAside(app: Api, pool: Pool): void {
         tags: ['Set aside'],
         summary: 'Notices about data: doubles, resets, swaps, stuck meters, outliers',
         description,
-        querystring: Query({ ...shared, kind: Type.Optional(Name('Only of this kind')) }),
+        querystring: Query({ ...shared, kind: Type.Optional(Type.Enum(NOTICE_KINDS, { description: 'Only of this kind' })) }),
         response: pageAnswers({}, NoticeRowShape),
       },
     },

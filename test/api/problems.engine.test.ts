@@ -85,6 +85,12 @@ describe('problems of requests', () => {
     assert.equal(errors?.[0].detail, 'must be one of measured, estimated, substituted, missing');
     assert.match((await isProblem(await get(`${SERIES}?unit=degF`), 'UNIT_UNKNOWN')).detail, /W, kW, kWh, Wh, MWh/);
     await isProblem(await get(`${SERIES}?unit=kW,W`), 'REQUEST_INVALID');
+    // A misspelt filter would look as if nothing had been set aside.
+    for (const [url, known] of [
+      ['/v1/rejected?code=NOPE', /SITE_UNKNOWN/],
+      ['/v1/notices?kind=NOPE', /METER_SWAP/],
+    ] as const)
+      assert.match((await isProblem(await get(url), 'REQUEST_INVALID')).detail, known);
     for (const query of [
       '?from=yesterday',
       '?to=2025-10-24T00:00:00',
