@@ -110,9 +110,12 @@ function skipSilence(point: PointState, closeToMs: number, tickMs: number): void
 /** Closes [closedToMs, toMs), at most a day: five-minute windows, and the wider ones that end in it. */
 function closeStretch(site: SiteState, point: PointState, toMs: number, tickMs: number, emission: Emission, emit: Emit): void {
   const { declared, closedToMs, hot } = point;
-  const endsHour = Math.floor(toMs / HOUR_MS) > Math.floor(closedToMs / HOUR_MS);
-  const unit = endsHour ? HOUR_MS : 3 * STEP_MS;
-  const fromMs = Math.floor(closedToMs / unit) * unit;
+  // No more than the widest window that ends in it needs.
+  let fromMs = closedToMs;
+  for (const { widthMs } of WIDTHS) {
+    const startMs = Math.floor(closedToMs / widthMs) * widthMs;
+    if (startMs + widthMs <= toMs) fromMs = startMs;
+  }
   computeWindows(hot, declared, fromMs, toMs, scratch);
   for (let width = WIDTHS.length - 1; width >= 0; width--) {
     const { widthMs } = WIDTHS[width];

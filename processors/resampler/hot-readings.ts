@@ -5,16 +5,19 @@ import type { StateReader, StateWriter } from '../../streams/state-bytes.ts';
 export type Insertion = 'appended' | 'inserted' | 'same' | 'conflict' | 'full';
 
 const OFFSET_LIMIT = 0xffff_ffff;
-/** Bytes of a reading, and where in them its value and its mark stand. */
-const STRIDE = 13;
-const VALUE_AT = 4;
-const MARK_AT = 12;
+/** Bytes of a reading, and where in them its value and its mark stand, after the start: wide and narrow. */
+const WIDE = { stride: 13, valueAt: 4, markAt: 12 };
+const NARROW = { stride: 7, valueAt: 2, markAt: 6 };
+const NARROW_UNIT_MS = 1_000;
+const NARROW_SPAN_MS = 0xffff * NARROW_UNIT_MS;
 const NO_BYTES = new ArrayBuffer(0);
 
 /**
- * The readings of one point that are still in memory, ascending by start, one per start. One run of bytes, 13 a reading
- * (start after the base, value, mark), as the next reading of a point is rarely near in memory to the one before: it
- * should touch one place, not three. A mark holds the quality (two low bits) and the index of the device (six high bits).
+ * The readings of one point that are still in memory, ascending by start, one per start. One run of bytes, as the next
+ * reading of a point is rarely near in memory to the one before: it should touch one place, not three. Most points take
+ * 7 bytes a reading: seconds after the base, a value that a float of 32 bits holds exactly, and a mark. At the first
+ * reading that does not fit, all take 13: 32 bits of time and a double. A mark holds the quality (two low bits) and the
+ * index of the device (six high bits).
  */
 export class HotReadings {
   count = 0;
@@ -25,6 +28,7 @@ export class HotReadings {
   private readonly limit: number;
   private readonly unitMs: number;
   private baseMs = 0;
+  private wide = false;
   private bytes = new DataView(NO_BYTES);
   private capacity = 0;
   /** First index that differs from the last committed state, and how many were dropped in front since then. */
@@ -38,25 +42,59 @@ export class HotReadings {
   }
 
   startMs(i: number): number {
-    return this.baseMs + this.bytes.getUint32(i * STRIDE, true) * this.unitMs;
+    return this.wide
+      ? this.baseMs + this.bytes.getUint32(i * WIDE.stride, true) * this.unitMs
+      : this.baseMs + this.bytes.getUint16(i * NARROW.stride, true) * NARROW_UNIT_MS;
   }
 
   value(i: number): number {
-    return this.bytes.getFloat64(i * STRIDE + VALUE_AT, true);
+    return this.wide
+      ? this.bytes.getFloat64(i * WIDE.stride + WIDE.valueAt, true)
+      : this.bytes.getFloat32(i * NARROW.stride + NARROW.valueAt, true);
+  }
+
+  mark(i: number): number {
+    return this.bytes.getUint8(this.wide ? i * WIDE.stride + WIDE.markAt : i * NARROW.stride + NARROW.markAt);
   }
 
   quality(i: number): number {
-    return this.bytes.getUint8(i * STRIDE + MARK_AT) & 3;
+    return this.mark(i) & 3;
   }
 
   device(i: number): number {
-    return this.bytes.getUint8(i * STRIDE + MARK_AT) >> 2;
+    return this.mark(i) >> 2;
+  }
+
+  private get stride(): number {
+    return this.wide ? WIDE.stride : NARROW.stride;
   }
 
   /** Whether any reading in memory came from the device of this index. */
   hasDevice(device: number): boolean {
     for (let i = 0; i < this.count; i++) if (this.device(i) === device) return true;
     return false;
+  }
+
+  /**
+   * Copies readings from index `from` on up to the first that starts at or after the time; that one's start (or
+   * Infinity) follows the starts. Returns how many.
+   */
+  copyUntil(from: number, toMs: number, columns: ReadingColumns): number {
+    const { bytes, baseMs, unitMs } = this;
+    if (columns.startMs.length < this.count - from + 1) columns.enlarge(this.count - from + 1);
+    const { startMs, value, mark } = columns;
+    const stride = this.wide ? WIDE.stride : NARROW.stride;
+    const end = this.count * stride;
+    let i = 0;
+    for (let at = from * stride; at < end; at += stride, i++) {
+      const atMs = this.wide ? baseMs + bytes.getUint32(at, true) * unitMs : baseMs + bytes.getUint16(at, true) * NARROW_UNIT_MS;
+      startMs[i] = atMs;
+      if (atMs >= toMs) return i;
+      value[i] = this.wide ? bytes.getFloat64(at + WIDE.valueAt, true) : bytes.getFloat32(at + NARROW.valueAt, true);
+      mark[i] = bytes.getUint8(this.wide ? at + WIDE.markAt : at + NARROW.markAt);
+    }
+    startMs[i] = Number.POSITIVE_INFINITY;
+    return i;
   }
 
   /** Index of the first reading that starts at or after the time. */
@@ -73,18 +111,19 @@ export class HotReadings {
 
   /** A later delivery of the same start counts; `same` and `conflict` tell whether it said the same. */
   insert(startMs: number, value: number, mark: number): Insertion {
-    const { count } = this;
     if (startMs > this.lastStartMs) return this.append(startMs, value, mark) ? 'appended' : 'full';
     const at = this.firstAtOrAfter(startMs);
     if (this.startMs(at) === startMs) {
-      if (this.value(at) === value && this.bytes.getUint8(at * STRIDE + MARK_AT) === mark) return 'same';
+      if (this.value(at) === value && this.mark(at) === mark) return 'same';
       this.replacedValue = this.value(at);
+      if (!this.fits(startMs, value)) this.fit(startMs, value);
       this.put(at, startMs, value, mark);
       if (at < this.changedFrom) this.changedFrom = at;
       return 'conflict';
     }
-    if (this.lastStartMs - startMs > OFFSET_LIMIT * this.unitMs || !this.makeRoom(startMs)) return 'full';
-    this.all().copyWithin((at + 1) * STRIDE, at * STRIDE, count * STRIDE);
+    if (this.lastStartMs - startMs > OFFSET_LIMIT * this.unitMs || !this.makeRoom(startMs, value)) return 'full';
+    const { stride } = this;
+    this.all().copyWithin((at + 1) * stride, at * stride, this.count * stride);
     this.put(at, startMs, value, mark);
     this.count++;
     if (at < this.changedFrom) this.changedFrom = at;
@@ -94,42 +133,87 @@ export class HotReadings {
   /** Takes a reading that is later than all others; false where there is no room. */
   append(startMs: number, value: number, mark: number): boolean {
     const i = this.count;
-    const offset = (startMs - this.baseMs) / this.unitMs;
-    if ((i === 0 || i === this.capacity || offset > OFFSET_LIMIT) && !this.makeRoom(startMs)) return false;
+    if ((i === 0 || i === this.capacity || !this.fits(startMs, value)) && !this.makeRoom(startMs, value)) return false;
     this.put(this.count++, startMs, value, mark);
     this.lastStartMs = startMs;
     return true;
   }
 
-  private put(at: number, startMs: number, value: number, mark: number): void {
-    const { bytes } = this;
-    bytes.setUint32(at * STRIDE, (startMs - this.baseMs) / this.unitMs, true);
-    bytes.setFloat64(at * STRIDE + VALUE_AT, value, true);
-    bytes.setUint8(at * STRIDE + MARK_AT, mark);
+  /** Whether a reading can be put down with the base and the width as they are. */
+  private fits(startMs: number, value: number): boolean {
+    const offsetMs = startMs - this.baseMs;
+    if (offsetMs < 0) return false;
+    if (this.wide) return offsetMs <= OFFSET_LIMIT * this.unitMs;
+    return offsetMs <= NARROW_SPAN_MS && offsetMs % NARROW_UNIT_MS === 0 && Math.fround(value) === value;
   }
 
-  private makeRoom(startMs: number): boolean {
+  private put(at: number, startMs: number, value: number, mark: number): void {
+    const { bytes } = this;
+    if (this.wide) {
+      bytes.setUint32(at * WIDE.stride, (startMs - this.baseMs) / this.unitMs, true);
+      bytes.setFloat64(at * WIDE.stride + WIDE.valueAt, value, true);
+      bytes.setUint8(at * WIDE.stride + WIDE.markAt, mark);
+    } else {
+      bytes.setUint16(at * NARROW.stride, (startMs - this.baseMs) / NARROW_UNIT_MS, true);
+      bytes.setFloat32(at * NARROW.stride + NARROW.valueAt, value, true);
+      bytes.setUint8(at * NARROW.stride + NARROW.markAt, mark);
+    }
+  }
+
+  private makeRoom(startMs: number, value: number): boolean {
     if (this.count === 0) this.baseMs = startMs;
-    // The base stays where it is as long as offsets from it fit.
-    if (startMs < this.baseMs || Math.max(startMs, this.lastStartMs) - this.baseMs > OFFSET_LIMIT * this.unitMs)
-      this.rebase(this.count > 0 ? Math.min(startMs, this.startMs(0)) : startMs, Math.max(startMs, this.lastStartMs));
+    if (!this.fits(startMs, value)) this.fit(startMs, value);
     if (this.count < this.capacity) return true;
     if (this.count >= this.limit) return false;
     this.grow(Math.min(this.limit, Math.max(8, Math.ceil(this.count * 1.125))));
     return true;
   }
 
+  /** Moves the base, or widens all readings, so that this one fits. */
+  private fit(startMs: number, value: number): void {
+    const oldestMs = this.count > 0 ? Math.min(startMs, this.startMs(0)) : startMs;
+    const newestMs = Math.max(startMs, this.lastStartMs);
+    if (!this.wide) {
+      const spaced = (startMs - this.baseMs) % NARROW_UNIT_MS === 0;
+      if (spaced && newestMs - oldestMs <= NARROW_SPAN_MS && Math.fround(value) === value) return this.rebase(oldestMs, newestMs);
+      this.widen();
+    }
+    if (!this.fits(startMs, value)) this.rebase(oldestMs, newestMs);
+  }
+
+  private widen(): void {
+    const { count } = this;
+    const narrow = this.bytes;
+    this.bytes = new DataView(new ArrayBuffer(this.capacity * WIDE.stride));
+    this.wide = true;
+    for (let i = 0; i < count; i++) {
+      const at = i * NARROW.stride;
+      const startMs = this.baseMs + narrow.getUint16(at, true) * NARROW_UNIT_MS;
+      this.put(i, startMs, narrow.getFloat32(at + NARROW.valueAt, true), narrow.getUint8(at + NARROW.markAt));
+    }
+  }
+
   /** Moves the base so that all starts fit 32 bits; readings more than 2^32 units (49 days) before the newest are let go. */
   private rebase(baseMs: number, newestMs: number): void {
+    if (!this.wide) return this.rebaseNarrow(baseMs);
     const spanMs = OFFSET_LIMIT * this.unitMs;
     if (baseMs === this.baseMs && newestMs - baseMs <= spanMs) return;
     if (newestMs - baseMs > spanMs) {
       this.dropBefore(this.firstAtOrAfter(newestMs - spanMs));
       return this.rebase(this.count > 0 ? Math.min(newestMs, this.startMs(0)) : newestMs, newestMs);
     }
+    const { bytes } = this;
     const shift = (this.baseMs - baseMs) / this.unitMs;
-    for (let at = 0; at < this.count * STRIDE; at += STRIDE) this.bytes.setUint32(at, this.bytes.getUint32(at, true) + shift, true);
+    for (let at = 0; at < this.count * WIDE.stride; at += WIDE.stride) bytes.setUint32(at, bytes.getUint32(at, true) + shift, true);
     this.baseMs = baseMs;
+  }
+
+  private rebaseNarrow(baseMs: number): void {
+    const { bytes } = this;
+    const shift = (this.baseMs - baseMs) / NARROW_UNIT_MS;
+    this.baseMs = baseMs;
+    if (shift === 0) return;
+    for (let at = 0; at < this.count * NARROW.stride; at += NARROW.stride) bytes.setUint16(at, bytes.getUint16(at, true) + shift, true);
   }
 
   private all(): Uint8Array {
@@ -137,8 +221,8 @@ export class HotReadings {
   }
 
   private grow(capacity: number): void {
-    const larger = new Uint8Array(capacity * STRIDE);
-    larger.set(this.all().subarray(0, this.count * STRIDE));
+    const larger = new Uint8Array(capacity * this.stride);
+    larger.set(this.all().subarray(0, this.count * this.stride));
     this.bytes = new DataView(larger.buffer);
     this.capacity = capacity;
   }
@@ -146,7 +230,7 @@ export class HotReadings {
   /** Drops the first `drop` readings. */
   dropBefore(drop: number): void {
     if (drop <= 0) return;
-    this.all().copyWithin(0, drop * STRIDE, this.count * STRIDE);
+    this.all().copyWithin(0, drop * this.stride, this.count * this.stride);
     this.count -= drop;
     if (this.count === 0) this.lastStartMs = Number.NEGATIVE_INFINITY;
     this.droppedSince += drop;
@@ -164,7 +248,17 @@ export class HotReadings {
     out.count(from);
     out.long(this.count > 0 ? this.startMs(0) : 0);
     this.rebase(this.count > 0 ? this.startMs(0) : this.baseMs, this.count > 0 ? this.lastStartMs : this.baseMs);
-    out.array(this.all(), from * STRIDE, this.count * STRIDE);
+    out.count(this.wide ? 1 : 0);
+    out.array(this.all(), from * this.stride, this.count * this.stride);
+  }
+
+  /** Takes over the width of the changes; only what holds nothing becomes narrow again. */
+  private takeWidth(wide: boolean): void {
+    if (this.wide === wide) return;
+    if (wide) return this.widen();
+    this.wide = false;
+    this.capacity = 0;
+    this.bytes = new DataView(NO_BYTES);
   }
 
   applyChanges(changes: StateReader): void {
@@ -174,12 +268,28 @@ export class HotReadings {
     this.count = from;
     if (from > 0) this.rebase(baseMs, this.startMs(from - 1));
     this.baseMs = baseMs;
+    this.takeWidth(changes.count() === 1);
+    const { stride } = this;
     const length = changes.arrayInto((bytes) => {
-      if (from + bytes / STRIDE > this.capacity) this.grow(from + bytes / STRIDE);
-      return { into: this.all(), at: from * STRIDE };
+      if (from + bytes / stride > this.capacity) this.grow(from + bytes / stride);
+      return { into: this.all(), at: from * stride };
     });
-    const count = length / STRIDE;
+    const count = length / stride;
     this.count = from + count;
     this.lastStartMs = this.count > 0 ? this.startMs(this.count - 1) : Number.NEGATIVE_INFINITY;
+  }
+}
+
+/** Readings unpacked, to be gone through at full speed. */
+export class ReadingColumns {
+  startMs = new Float64Array(512);
+  value = new Float64Array(512);
+  mark = new Uint8Array(512);
+
+  /** Makes room; what is in them is lost. */
+  enlarge(count: number): void {
+    this.startMs = new Float64Array(2 * count);
+    this.value = new Float64Array(2 * count);
+    this.mark = new Uint8Array(2 * count);
   }
 }

@@ -25,7 +25,7 @@ export interface SiteState {
 
 export const resampler: Processor<SiteState> = {
   name: 'resampler',
-  version: 1,
+  version: 2,
   reads: ['sites', 'meter.readings', 'sensor.readings', 'day.reloaded'],
   writes: ['resampled.5m', 'resampled.15m', 'resampled.60m', 'notices', 'revisions.requested', 'sites.latest'],
 

@@ -4,7 +4,7 @@
  */
 import type { PointKind } from '../../schemas/types.ts';
 import { MAX_REGISTER_GAP_MS } from '../../streams/limits.ts';
-import type { HotReadings } from './hot-readings.ts';
+import { type HotReadings, ReadingColumns } from './hot-readings.ts';
 import { QUALITY_ESTIMATED, QUALITY_MISSING, STEP_MS, type WindowScratch } from './window-scratch.ts';
 
 /** What of a point's declaration decides how its readings are understood. */
@@ -41,31 +41,29 @@ export function computeWindows(readings: HotReadings, rules: PointRules, fromMs:
   else out.finish();
 }
 
+/** Filled and gone through within one call. */
+const columns = new ReadingColumns();
+
 /** A value holds until the next reading starts, at most `holdMs`. */
 function layValues(readings: HotReadings, holdMs: number, out: WindowScratch): void {
-  const { count } = readings;
   const { fromMs, toMs } = out;
-  let i = Math.max(0, readings.firstAtOrAfter(fromMs) - 1);
-  if (i >= count) return;
-  let startMs = readings.startMs(i);
+  const count = readings.copyUntil(Math.max(0, readings.firstAtOrAfter(fromMs) - 1), toMs, columns);
+  const { startMs: starts, value: values, mark: marks } = columns;
   let step = 0;
   let edgeMs = fromMs + STEP_MS;
-  while (startMs < toMs) {
-    const nextMs = i + 1 < count ? readings.startMs(i + 1) : Number.POSITIVE_INFINITY;
-    const endMs = Math.min(nextMs, startMs + holdMs);
+  for (let i = 0; i < count; i++) {
+    const startMs = starts[i];
+    const endMs = Math.min(starts[i + 1], startMs + holdMs);
     while (edgeMs <= startMs) {
       edgeMs += STEP_MS;
       step++;
     }
-    const quality = readings.quality(i);
+    const quality = marks[i] & 3;
     if (startMs >= fromMs) out.readingCount[step]++;
-    if (quality !== QUALITY_MISSING) {
-      // Most readings lie within one window, where no edge has to be looked for.
-      if (startMs >= fromMs && endMs <= edgeMs) out.add(step, endMs - startMs, readings.value(i), quality);
-      else out.addValue(startMs, endMs, readings.value(i), quality);
-    }
-    startMs = nextMs;
-    i++;
+    if (quality === QUALITY_MISSING) continue;
+    // Most readings lie within one window, where no edge has to be looked for.
+    if (startMs >= fromMs && endMs <= edgeMs) out.add(step, endMs - startMs, values[i], quality);
+    else out.addValue(startMs, endMs, values[i], quality);
   }
 }
 

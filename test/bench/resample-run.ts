@@ -155,11 +155,11 @@ function run(options: RunOptions): RunResult {
           for (const series of (codec.refillAs('ReadingsDelivery', value) as ReadingsDelivery).series) valueSum += series.value.length;
     },
     resample: (records) => {
-      for (const record of records) drive.take(record);
+      takeAll(drive, records);
       drive.markCommitted();
     },
     publish: (records) => {
-      for (const record of records) drive.take(record);
+      takeAll(drive, records);
       drive.markCommitted();
     },
   };
@@ -187,6 +187,10 @@ function run(options: RunOptions): RunResult {
   }
   const peakMegabytes = process.resourceUsage().maxRSS / 1024;
   return { readings: delivered, cpuSeconds, readingsPerCpuSecond: delivered / cpuSeconds, peakMegabytes, windows };
+}
+
+function takeAll(drive: Drive, records: readonly LogRecord[]): void {
+  for (const record of records) drive.take(record);
 }
 
 function driveFor(work: RunOptions['work'], codec: Codec, onValue: (topic: string, value: unknown) => void): Drive {
