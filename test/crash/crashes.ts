@@ -66,8 +66,8 @@ export interface Arena {
 /** Types are stripped once, not in every child. */
 const ENV = { ...process.env, NODE_COMPILE_CACHE: join(PROJECT_FOLDER, 'node_modules', '.cache', 'compiled') };
 const CHILD = fileURLToPath(new URL('child.ts', import.meta.url));
-/** A run takes seconds; one that takes this long hangs. */
-const RUN_LIMIT_MS = 2 * MINUTE_MS;
+/** A run takes seconds, on a busy machine some dozens of them; one that takes this long hangs. */
+const RUN_LIMIT_MS = 5 * MINUTE_MS;
 
 export async function openArena(server: KeptServer, place: Omit<Place, 'namespace' | 'url'>): Promise<Arena> {
   const { url } = server.server();
@@ -137,7 +137,8 @@ class Running {
   /** Whether the API listens. */
   private up = Promise.withResolvers<void>();
   private importing: Promise<unknown> | undefined;
-  private fail: (error: unknown) => void = () => {};
+  /** Ends the run with an error. */
+  fail: (error: unknown) => void = () => {};
   /** Rejects where a part ends that should not have. */
   readonly failed = new Promise<never>((_, reject) => {
     this.fail = reject;
@@ -234,7 +235,8 @@ class Running {
 
   /** Resolves once the importer has appended to ticks so many times. */
   async appended(ticks: number): Promise<void> {
-    while (Math.max(...(await this.tools.log.endOffsets('ticks'))) < ticks) await this.tools.log.waitForAppend(50);
+    const { log } = this.tools;
+    while (Math.max(...(await log.endOffsets('ticks'))) < ticks) await Promise.race([log.waitForAppend(50), this.failed]);
   }
 
   async imported(): Promise<void> {
@@ -277,7 +279,7 @@ async function runIn(
   const place = { ...arena.place, namespace };
   const tools = await openTools(place);
   const running = new Running(arena, place, tools);
-  const limit = setTimeout(() => void running.stop(), RUN_LIMIT_MS);
+  const limit = setTimeout(() => running.fail(new Error(`The run in ${namespace} hangs.`)), RUN_LIMIT_MS);
   try {
     await work(running);
     await running.drained();
