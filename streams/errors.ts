@@ -1,42 +1,69 @@
-/** The closed list of error codes. README.md lists each with its cure; a test compares both directions. */
-export const ERROR_CODES = {
-  CONFIG_INVALID: 'A configuration file or option is wrong; nothing was started.',
-  DATABASE_UNREACHABLE: 'PostgreSQL cannot be reached.',
-  PIPELINE_ALREADY_RUNNING: 'Another pipeline runs on this namespace.',
-  TOPIC_UNKNOWN: 'The topic is not in the table of topics.',
-  EVENT_TOO_LARGE: 'The event is larger than the limit.',
-  EVENT_UNDECODABLE: 'The bytes are not a framed event of a known schema.',
-  EVENT_INVALID: 'The event decodes, but breaks a rule of its schema (range, order, sizes).',
-  SCHEMA_MISMATCH: 'A schema id means another schema than the one recorded.',
-  SCHEMA_INCOMPATIBLE: 'A change of schema is not FULL_TRANSITIVE.',
-  TASK_FENCED: 'Another process took this task over.',
-  SITE_UNKNOWN: 'A reading came for a site that is not declared.',
-  POINT_UNKNOWN: 'A reading came for a point that its site does not declare.',
-  UNIT_UNKNOWN: 'The unit is not known, or does not fit the kind of point.',
-  UNIT_MISMATCH: 'The event carries another unit than the point declares.',
-  READING_IN_FUTURE: 'The reading is stamped later than the clock allows.',
-  READING_OUT_OF_RANGE: 'The value or time is outside of what can be represented.',
-  READING_BUFFER_FULL: 'More readings than the hot state of a point can hold.',
-  PROCESSOR_FAILED: 'A processor threw on this event; it was set aside.',
-  LINE_UNREADABLE: 'A line of an imported file does not parse.',
-  TIME_UNREADABLE: 'A time stamp does not parse, or does not exist in its zone.',
-  VALUE_UNREADABLE: 'A value is not a finite number.',
-  UNAUTHENTICATED: 'The request carries no valid token.',
-  FORBIDDEN: 'The token does not allow this.',
-  NOT_FOUND: 'There is no such thing.',
-  REQUEST_INVALID: 'The request breaks the rules of the API.',
-  REQUEST_TOO_LARGE: 'The address or the body of the request is larger than the limit.',
-  METHOD_NOT_ALLOWED: 'The resource does not know this method.',
-  NOT_ACCEPTABLE: 'The resource has none of the media types that the request accepts.',
-  CURSOR_INVALID: 'The cursor is malformed, or belongs to another request.',
-  SPAN_TOO_LONG: 'The span between from and to is longer than one request may ask for.',
-  QUERY_TOO_SLOW: 'The database needed longer than one request may take.',
-  OVERLOADED: 'More requests are under way than can be served.',
-  NOT_READY: 'The pipeline is not there yet, or lags too far behind.',
-  INTERNAL: 'Something failed on our side.',
+/** The closed list of error codes: what each means, and what to do about it. README.md shows the same; a test compares them. */
+export const ERRORS = {
+  CONFIG_INVALID: { meaning: 'A configuration file or option is wrong; nothing was started.', cure: 'Correct what the message names.' },
+  DATABASE_UNREACHABLE: { meaning: 'PostgreSQL cannot be reached.', cure: 'Check `DATABASE_URL`, or the log file that the message names.' },
+  PIPELINE_ALREADY_RUNNING: { meaning: 'Another pipeline runs on this namespace.', cure: 'Stop it, or use another `--namespace`.' },
+  TOPIC_UNKNOWN: { meaning: 'The topic is not in the table of topics.', cure: '`iflex topics` lists them.' },
+  EVENT_TOO_LARGE: { meaning: 'The event is larger than the limit.', cure: 'Cut it into several deliveries.' },
+  EVENT_UNDECODABLE: { meaning: 'The bytes are not a framed event of a known schema.', cure: "Check the producer's registry and framing." },
+  EVENT_INVALID: {
+    meaning: 'The event decodes, but breaks a rule of its schema (range, order, sizes).',
+    cure: 'Correct the producer; the reason names the field.',
+  },
+  SCHEMA_MISMATCH: {
+    meaning: 'A schema id means another schema than the one recorded.',
+    cure: 'Restore the registry that belongs to the log.',
+  },
+  SCHEMA_INCOMPATIBLE: { meaning: 'A change of schema is not FULL_TRANSITIVE.', cure: '`schemas/README.md` says which changes are.' },
+  TASK_FENCED: { meaning: 'Another process took this task over.', cure: 'Nothing: the other one goes on.' },
+  SITE_UNKNOWN: { meaning: 'A reading came for a site that is not declared.', cure: 'Declare the site, then deliver again.' },
+  POINT_UNKNOWN: { meaning: 'A reading came for a point that its site does not declare.', cure: 'Declare the point, then deliver again.' },
+  UNIT_UNKNOWN: {
+    meaning: 'The unit is not known, or does not fit the kind of point.',
+    cure: "Use one that fits; the message or the mapping's documentation names those.",
+  },
+  UNIT_MISMATCH: { meaning: 'The event carries another unit than the point declares.', cure: 'Convert at the edge.' },
+  READING_IN_FUTURE: { meaning: 'The reading is stamped later than the clock allows.', cure: "Correct the meter's clock." },
+  READING_OUT_OF_RANGE: { meaning: 'The value or time is outside of what can be represented.', cure: 'Check the source.' },
+  READING_BUFFER_FULL: {
+    meaning: 'More readings than the hot state of a point can hold.',
+    cure: 'Deliver again once the waiting days are reloaded.',
+  },
+  PROCESSOR_FAILED: { meaning: 'A processor threw on this event; it was set aside.', cure: "Report it with the event's bytes." },
+  LINE_UNREADABLE: { meaning: 'A line of an imported file does not parse.', cure: 'Correct the line or the mapping.' },
+  TIME_UNREADABLE: { meaning: 'A time stamp does not parse, or does not exist in its zone.', cure: "Check the mapping's zone." },
+  VALUE_UNREADABLE: { meaning: 'A value is not a finite number.', cure: 'Check the column and the decimal sign.' },
+  UNAUTHENTICATED: { meaning: 'The request carries no valid token.', cure: 'Make one with `iflex token new`.' },
+  FORBIDDEN: { meaning: 'The token does not allow this.', cure: 'Ask for a role that does.' },
+  NOT_FOUND: { meaning: 'There is no such thing.', cure: 'Check the id.' },
+  REQUEST_INVALID: { meaning: 'The request breaks the rules of the API.', cure: 'The problem document names the parameter.' },
+  REQUEST_TOO_LARGE: { meaning: 'The address or the body of the request is larger than the limit.', cure: 'Ask in parts.' },
+  METHOD_NOT_ALLOWED: { meaning: 'The resource does not know this method.', cure: 'The `Allow` header names those that it knows.' },
+  NOT_ACCEPTABLE: {
+    meaning: 'The resource has none of the media types that the request accepts.',
+    cure: 'Accept `application/json` or `text/csv`.',
+  },
+  CURSOR_INVALID: {
+    meaning: 'The cursor is malformed, or belongs to another request.',
+    cure: 'Follow `nextCursor` as given, with the same parameters.',
+  },
+  SPAN_TOO_LONG: {
+    meaning: 'The span between `from` and `to` is longer than one request may ask for.',
+    cure: 'Ask in parts, or for a coarser resolution.',
+  },
+  QUERY_TOO_SLOW: { meaning: 'The database needed longer than one request may take.', cure: 'Ask for a shorter span.' },
+  OVERLOADED: { meaning: 'More requests are under way than can be served.', cure: 'Try again after the seconds of `Retry-After`.' },
+  NOT_READY: { meaning: 'The pipeline is not there yet, or lags too far behind.', cure: 'Start the pipeline, or wait for it.' },
+  INTERNAL: { meaning: 'Something failed on our side.', cure: "Look at the server's log." },
 } as const;
 
-export type ErrorCode = keyof typeof ERROR_CODES;
+export type ErrorCode = keyof typeof ERRORS;
+
+/** What each code means. */
+export const ERROR_CODES = Object.fromEntries(Object.entries(ERRORS).map(([code, { meaning }]) => [code, meaning])) as Record<
+  ErrorCode,
+  string
+>;
 
 /** An error with a documented code. `details` are for the log and the `rejected` topic, never secrets. */
 export class IflexError extends Error {

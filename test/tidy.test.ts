@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { PROJECT_FOLDER } from '../infra/engine.ts';
-import { ERROR_CODES } from '../streams/errors.ts';
+import { ERRORS } from '../streams/errors.ts';
 
 const read = (file: string) => readFileSync(join(PROJECT_FOLDER, file), 'utf8');
 
@@ -85,14 +85,17 @@ describe('error codes', () => {
       .map(read)
       .join('\n');
     assert.deepEqual(
-      Object.keys(ERROR_CODES).filter((errorCode) => !text.includes(`'${errorCode}'`)),
+      Object.keys(ERRORS).filter((errorCode) => !text.includes(`'${errorCode}'`)),
       [],
     );
   });
 
-  it('stand in the README, and no others do', () => {
+  it('stand in the README with their meaning and cure, and no others do', () => {
     const section = read('README.md').split('## Error codes')[1]?.split('\n## ')[0] ?? '';
-    const documented = [...section.matchAll(/^\| `([A-Z_]+)` \|/gm)].map(([, errorCode]) => errorCode);
-    assert.deepEqual(documented.sort(), Object.keys(ERROR_CODES).sort());
+    const documented = section.split('\n').filter((line) => line.startsWith('| `'));
+    assert.deepEqual(
+      documented,
+      Object.entries(ERRORS).map(([errorCode, { meaning, cure }]) => `| \`${errorCode}\` | ${meaning} | ${cure} |`),
+    );
   });
 });

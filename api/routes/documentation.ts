@@ -1,14 +1,14 @@
 /** The OpenAPI document, the reference page that shows it, and what the error codes mean. */
 import reference from '@scalar/fastify-api-reference';
 import { Type } from 'typebox';
-import { ERROR_CODES, type ErrorCode, IflexError } from '../../streams/errors.ts';
+import { ERRORS, type ErrorCode, IflexError } from '../../streams/errors.ts';
 import { statusOf } from '../problems.ts';
 import type { Api } from '../server.ts';
-import { answers, Query } from '../shapes.ts';
+import { answers, CODES, Query } from '../shapes.ts';
 
 const access = { action: 'read', kind: 'documentation' } as const;
 const tags = ['Documentation'];
-const CodeShape = Type.Object({ code: Type.String(), status: Type.Integer(), meaning: Type.String() });
+const CodeShape = Type.Object({ code: Type.String(), status: Type.Integer(), meaning: Type.String(), cure: Type.String() });
 
 /** Nothing comes from anywhere else, so that the page works without a network and tells nobody that it is read. */
 const POLICY = [
@@ -29,7 +29,7 @@ export async function registerDocumentation(app: Api): Promise<void> {
       config: { access },
       schema: { tags, summary: 'Error codes', security: [], querystring: Query({}), response: answers(Type.Array(CodeShape)) },
     },
-    async () => (Object.keys(ERROR_CODES) as ErrorCode[]).map(meaningOf),
+    async () => CODES.map(documented),
   );
   app.get(
     '/errors/:code',
@@ -45,8 +45,8 @@ export async function registerDocumentation(app: Api): Promise<void> {
       },
     },
     async ({ params: { code } }) => {
-      if (!Object.hasOwn(ERROR_CODES, code)) throw new IflexError('NOT_FOUND', `There is no error code ${code}.`);
-      return meaningOf(code as ErrorCode);
+      if (!Object.hasOwn(ERRORS, code)) throw new IflexError('NOT_FOUND', `There is no error code ${code}.`);
+      return documented(code as ErrorCode);
     },
   );
   app.get('/', { config: { access }, schema: { hide: true } }, (_, reply) => reply.redirect('/reference/'));
@@ -71,4 +71,4 @@ export async function registerDocumentation(app: Api): Promise<void> {
   });
 }
 
-const meaningOf = (code: ErrorCode) => ({ code, status: statusOf(code), meaning: ERROR_CODES[code] });
+const documented = (code: ErrorCode) => ({ code, status: statusOf(code), ...ERRORS[code] });

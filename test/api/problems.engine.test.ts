@@ -8,7 +8,7 @@ import { LAST_RENDERED_MS } from '../../api/times.ts';
 import { createService } from '../../infra/metrics.ts';
 import { openApi } from '../../infra/serve-api.ts';
 import { openReadPool } from '../../projections/queries/read-pool.ts';
-import { ERROR_CODES, type ErrorCode } from '../../streams/errors.ts';
+import { ERROR_CODES, ERRORS, type ErrorCode } from '../../streams/errors.ts';
 import { MAX_NAME_CHARS, MAX_READY_LAG_MS, MAX_REQUESTS_UNDER_WAY } from '../../streams/limits.ts';
 import { inTransaction } from '../../streams/postgres.ts';
 import { openPostgresLog } from '../../streams/postgres-log.ts';
@@ -34,7 +34,7 @@ async function isProblem(answer: Answer, code: ErrorCode): Promise<{ detail: str
   assert.equal(answer.headers['cache-control'], 'no-store');
   assert.equal(answer.headers.etag, undefined);
   const documentation = await get(problem.type, {}, null);
-  assert.deepEqual(documentation.json(), { code, status: statusOf(code), meaning: ERROR_CODES[code] });
+  assert.deepEqual(documentation.json(), { code, status: statusOf(code), ...ERRORS[code] });
   seen.add(code);
   return problem;
 }
