@@ -22,6 +22,10 @@ const POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
+/** A window of a series: three bars. */
+const ICON =
+  '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><path fill="#2a6f5e" d="M2 9h3v5H2zM6.5 2h3v12h-3zM11 6h3v8h-3z"/></svg>';
+
 export async function registerDocumentation(app: Api): Promise<void> {
   app.get(
     '/errors',
@@ -50,6 +54,10 @@ export async function registerDocumentation(app: Api): Promise<void> {
     },
   );
   app.get('/', { config: { access }, schema: { hide: true } }, (_, reply) => reply.redirect('/reference/'));
+  // Browsers ask for it wherever the page does not name one.
+  app.get('/favicon.ico', { config: { access }, schema: { hide: true } }, (_, reply) =>
+    reply.header('content-type', 'image/svg+xml').header('cache-control', 'public, max-age=86400').send(ICON),
+  );
   await app.register(async (scope) => {
     scope.decorate('accessOfPlugin', access);
     scope.addHook('onSend', async (_, reply, payload) => {

@@ -74,6 +74,9 @@ describe('the reference page', () => {
     assert.match(String(script.headers['content-type']), /javascript/);
     assert.ok(script.body.length > 1e6);
     assert.equal((await get('/', {}, null)).headers.location, '/reference/');
+    const icon = await get('/favicon.ico', {}, null);
+    assert.deepEqual([icon.statusCode, icon.headers['content-type']], [200, 'image/svg+xml']);
+    assert.match(icon.body, /^<svg .*<\/svg>$/);
   });
 });
 
