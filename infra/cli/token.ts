@@ -1,18 +1,23 @@
 /** `iflex token`: makes, lists and revokes access tokens of the API. */
 import type { Command } from 'commander';
+import { openReadPool } from '../../projections/queries/read-pool.ts';
+import { unknownNames } from '../../projections/queries/unknown-names.ts';
 import { openPool, type Pool } from '../../streams/postgres.ts';
-import { ROLES } from '../../streams/security/decide.ts';
+import { ROLES, type Scope } from '../../streams/security/decide.ts';
 import { newClaim, signToken, spanOf } from '../../streams/security/token.ts';
 import { createTokenList, type ListedToken, listedTokens, listToken, revokeToken } from '../../streams/security/token-list.ts';
 import { tokenSecret } from '../token-secret.ts';
-import { withEngine } from './existing-log.ts';
+import { DEFAULT_NAMESPACE, withEngine } from './existing-log.ts';
 
 interface NewOptions {
   role: string;
   site: string[];
   pilot: string[];
   expires: string;
+  namespace: string;
 }
+
+const UNDEFINED_TABLE = '42P01';
 
 const collect = (value: string, earlier: string[]) => [...earlier, value];
 
@@ -25,7 +30,8 @@ export function registerToken(program: Command): void {
     .option('--site <id>', 'only this site (may be repeated)', collect, [])
     .option('--pilot <id>', 'only sites of this pilot (may be repeated)', collect, [])
     .option('--expires <span>', 'how long it counts: 45m, 12h, 30d', '30d')
-    .action((options: NewOptions) => withTokenList((pool) => printNewToken(pool, options)));
+    .option('--namespace <name>', 'where sites and pilots are looked up; the token counts in every one', DEFAULT_NAMESPACE)
+    .action((options: NewOptions) => withTokenList((pool, url) => printNewToken(pool, url, options)));
   token
     .command('list')
     .description('List the tokens that were made, without the tokens themselves.')
@@ -48,12 +54,12 @@ export function registerToken(program: Command): void {
     );
 }
 
-function withTokenList(work: (pool: Pool) => Promise<void>): Promise<void> {
+function withTokenList(work: (pool: Pool, url: string) => Promise<void>): Promise<void> {
   return withEngine(async (url) => {
     const pool = await openPool(url, 'token', 1);
     try {
       await createTokenList(pool);
-      await work(pool);
+      await work(pool, url);
     } finally {
       await pool.end();
     }
@@ -61,11 +67,30 @@ function withTokenList(work: (pool: Pool) => Promise<void>): Promise<void> {
 }
 
 /** The token alone goes to standard output, so that a script can take it. */
-async function printNewToken(pool: Pool, { role, site, pilot, expires }: NewOptions): Promise<void> {
+async function printNewToken(pool: Pool, url: string, { role, site, pilot, expires, namespace }: NewOptions): Promise<void> {
   const claim = newClaim({ role, sites: site, pilots: pilot, spanMs: spanOf(expires) }, Date.now());
+  const doubts = await doubtsAbout(claim, url, namespace);
   await listToken(pool, claim);
   console.log(signToken(claim, tokenSecret()));
   console.error(`Token ${claim.tokenId} of role ${claim.role} counts until ${new Date(claim.expiresAtMs).toISOString()}.`);
+  for (const doubt of doubts) console.error(`Warning: ${doubt}`);
+}
+
+/** What looks misspelt. A token may be made before its sites are declared, so that this is no error. */
+async function doubtsAbout(scope: Scope, url: string, namespace: string): Promise<string[]> {
+  if (scope.sites === null && scope.pilots === null) return [];
+  const pool = await openReadPool(url, namespace);
+  try {
+    const { sites, pilots } = await unknownNames(pool, scope);
+    const doubt = (kind: string) => (id: string) =>
+      `the namespace "${namespace}" has no ${kind} "${id}"; the token shows nothing of it until it is declared.`;
+    return [...sites.map(doubt('site')), ...pilots.map(doubt('pilot'))];
+  } catch (error) {
+    if ((error as { code?: string }).code !== UNDEFINED_TABLE) throw error;
+    return [`the namespace "${namespace}" has no projections yet, so that its sites and pilots cannot be looked up.`];
+  } finally {
+    await pool.end();
+  }
 }
 
 function lineOf({ tokenId, role, pilots, sites, expiresAt, revokedAt }: ListedToken, nowMs: number): string {

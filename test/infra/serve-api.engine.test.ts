@@ -105,6 +105,18 @@ describe('the commands', () => {
     assert.equal(await ended, 0);
   });
 
+  it('warn of a token for what nobody has declared', async () => {
+    const make = (...args: string[]) => iflex('token', 'new', '--role', 'resident', ...args);
+    const { status, output, errors } = await make('--site', 'x', '--site', 'y', '--pilot', 'nope', '--namespace', namespace);
+    assert.equal(status, 0);
+    assert.match(output, /^iflex_\S+\n$/);
+    assert.deepEqual(errors.match(/has no (site|pilot) "\w+"/g), ['has no site "x"', 'has no site "y"', 'has no pilot "nope"']);
+    assert.match(
+      (await make('--site', 'x', '--namespace', 'none_such')).errors,
+      /Warning: the namespace "none_such" has no projections yet/,
+    );
+  });
+
   it('say what is wrong, and end with 1', async () => {
     for (const args of [
       ['token', 'new', '--role', 'resident'],
