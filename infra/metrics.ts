@@ -3,11 +3,11 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Lag, Service } from '../api/routes/service.ts';
 import { PROJECTIONS } from '../projections/list.ts';
 import { projectionPositions } from '../projections/queries/projection-positions.ts';
-import { rejectedCounts } from '../projections/queries/rejected-counts.ts';
 import type { EventLog } from '../streams/event-log.ts';
 import { PARTITION_COUNT } from '../streams/limits.ts';
 import type { Pool } from '../streams/postgres.ts';
 import { TOPICS } from '../streams/topics.ts';
+import { createRejectedCounter } from './rejected-counter.ts';
 
 export interface ServiceDeps {
   log: EventLog;
@@ -33,12 +33,13 @@ export function createService(deps: ServiceDeps): Service {
     registers: [registry],
   });
   const gauges = createGauges(registry);
+  const countRejected = createRejectedCounter(deps.pool);
   return {
     lags: () => lagsOf(deps),
     metrics: {
       contentType: registry.contentType,
       async render() {
-        await refresh(deps, gauges);
+        await refresh(deps, gauges, countRejected);
         return registry.metrics();
       },
       observe({ method, route, status, seconds }) {
@@ -66,7 +67,7 @@ function createGauges(registry: Registry) {
   };
 }
 
-async function refresh(deps: ServiceDeps, gauges: Gauges): Promise<void> {
+async function refresh(deps: ServiceDeps, gauges: Gauges, countRejected: ReturnType<typeof createRejectedCounter>): Promise<void> {
   for (const gauge of Object.values(gauges)) gauge.reset();
   for (const [topic, ends] of await endsOf(deps.log)) {
     ends.forEach((end, partition) => {
@@ -79,7 +80,7 @@ async function refresh(deps: ServiceDeps, gauges: Gauges): Promise<void> {
     longest.set(reader, Math.max(longest.get(reader) ?? 0, waitedMs));
   }
   for (const [reader, waitedMs] of longest) gauges.waited.set({ reader }, waitedMs / 1000);
-  for (const { code, events, readings } of await rejectedCounts(deps.pool)) {
+  for (const [code, { events, readings }] of await countRejected()) {
     gauges.rejectedEvents.set({ code }, events);
     gauges.rejectedReadings.set({ code }, readings);
   }

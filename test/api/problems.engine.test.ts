@@ -6,10 +6,12 @@ import type { Service } from '../../api/routes/service.ts';
 import { buildServer } from '../../api/server.ts';
 import { LAST_RENDERED_MS } from '../../api/times.ts';
 import { createService } from '../../infra/metrics.ts';
+import { createRejectedCounter } from '../../infra/rejected-counter.ts';
 import { openApi } from '../../infra/serve-api.ts';
 import { openReadPool } from '../../projections/queries/read-pool.ts';
+import { countRejected, rejectedCounts } from '../../projections/queries/rejected-counts.ts';
 import { ERROR_CODES, ERRORS, type ErrorCode } from '../../streams/errors.ts';
-import { MAX_NAME_CHARS, MAX_READY_LAG_MS, MAX_REQUESTS_UNDER_WAY } from '../../streams/limits.ts';
+import { MAX_NAME_CHARS, MAX_READY_LAG_MS, MAX_REQUESTS_UNDER_WAY, PARTITION_COUNT } from '../../streams/limits.ts';
 import { inTransaction } from '../../streams/postgres.ts';
 import { openPostgresLog } from '../../streams/postgres-log.ts';
 import { openFixture, SECRET } from './fixture.ts';
@@ -328,6 +330,26 @@ describe('the service', () => {
     assert.ok(value(/^process_resident_memory_bytes (\d+)$/m) > 1e6);
     // Addresses name sites, and are without end: only routes are counted.
     assert.doesNotMatch(body, /site-a1/);
+  });
+
+  it('counts rejected events on, as many at once as it may, and none twice', async () => {
+    const pool = await openReadPool(engine.url, namespace);
+    const all = (await rejectedCounts(pool)).map(({ code, events, readings }) => [code, { events, readings }]);
+    const sum = (counts: Iterable<{ events: number }>) => [...counts].reduce((total, { events }) => total + events, 0);
+    const count = createRejectedCounter(pool, 1);
+    await Promise.all([count(), count(), count()]);
+    for (let scrape = 0; scrape < 5; scrape++) await count();
+    assert.deepEqual([...(await count())].sort(), all);
+    assert.equal(sum((await rejectedCounts(pool)).values()), 3);
+    // Partition by partition, one event each: fewer than all, where two came to the same.
+    const first = await countRejected(pool, Array(PARTITION_COUNT).fill(0), 1);
+    const partitions = first.map(({ partition }) => partition);
+    assert.deepEqual(
+      first.map(({ events }) => events),
+      first.map(() => 1),
+    );
+    assert.equal(new Set(partitions).size, partitions.length);
+    await pool.end();
   });
 
   it('has brought about every problem that requests can meet', () => {
