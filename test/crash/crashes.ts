@@ -228,9 +228,21 @@ class Running {
     return answers;
   }
 
+  /**
+   * Resolves once the process has died at its fail point. On a busy machine there are fewer and larger writes, so that it may
+   * never come there: an importer then has ended, others are killed once all is done.
+   */
   async died(child: ChildProcess): Promise<void> {
-    const [code, signal] = await Promise.race([once(child, 'close'), this.failed]);
-    if (signal !== 'SIGKILL') throw new Error(`The process ended with ${code ?? signal} before its fail point.`);
+    const closed = once(child, 'close');
+    const late = async () => {
+      await this.imported();
+      await this.drained();
+      child.kill('SIGKILL');
+    };
+    // Goes on for a while after the process has died, and is of no account then.
+    late().catch(() => {});
+    const [code, signal] = await Promise.race([closed, this.failed]);
+    if (signal !== 'SIGKILL' && code !== 0) throw new Error(`The process ended with ${code ?? signal} before its fail point.`);
   }
 
   /** Resolves once the importer has appended to ticks so many times. */
