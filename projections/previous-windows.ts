@@ -14,8 +14,21 @@ const WIDTHS = [
 interface WindowRow {
   place: number;
   start_ms: number;
-  digest: string;
   revision: number;
+  energy: number;
+  mean: number;
+  min: number;
+  max: number;
+  last: number;
+  reading_count: number;
+  covered_ms: number;
+  measured_ms: number;
+  quality: number;
+}
+
+/** As the resampler writes it. Not by the database, whose text of a number may differ (5e-05, -0). */
+function digestOf(row: WindowRow): string {
+  return [row.energy, row.mean, row.min, row.max, row.last, row.reading_count, row.covered_ms, row.measured_ms, row.quality].join(' ');
 }
 
 /** Of each wanted day of one site: what each width has now. */
@@ -28,7 +41,7 @@ export async function previousWindows(
   for (const { widthMs, table } of WIDTHS) {
     const { rows } = await store.pool.query(
       `SELECT d.place::int AS place, (extract(epoch FROM w.start_at) * 1000)::bigint AS start_ms, w.revision,
-         concat_ws(' ', coalesce(w.energy_mwh, 0), w.mean, w.min, w.max, w.last, w.reading_count, w.covered_ms, w.measured_ms, w.quality) AS digest
+         coalesce(w.energy_mwh, 0) AS energy, w.mean, w.min, w.max, w.last, w.reading_count, w.covered_ms, w.measured_ms, w.quality
        FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS d (point_id, day_ms, place)
        JOIN point_ref r ON r.site_id = $1 AND r.point_id = d.point_id
        JOIN ${table} w ON w.point_ref = r.point_ref AND w.start_at >= to_timestamp(d.day_ms / 1000.0) AND w.start_at < to_timestamp((d.day_ms + $4) / 1000.0)
@@ -42,7 +55,7 @@ export async function previousWindows(
         widthMs,
         startMs: windows.map((row, at) => (at === 0 ? row.start_ms : row.start_ms - windows[at - 1].start_ms)),
         revision: windows.map((row) => row.revision),
-        digest: windows.map((row) => row.digest),
+        digest: windows.map(digestOf),
       });
     });
   }

@@ -119,7 +119,9 @@ async function readAround(
       for (const record of records) {
         if (record.offset >= endOffset || record.key !== siteId) continue;
         const delivery = decoded(options.codec, record.value);
-        if (delivery) collect(delivery, record.headers.knownAtMs, points);
+        // What the task set aside as a whole for a key or time of another does not come back by a reload.
+        const sound = delivery?.siteId === siteId && delivery.knownAtMs === record.headers.knownAtMs;
+        if (delivery && sound) collect(delivery, delivery.knownAtMs, points);
       }
       if (nextOffset === offset) break;
       offset = nextOffset;
@@ -149,7 +151,7 @@ function decoded(codec: Codec, value: Uint8Array): ReadingsDelivery | undefined 
   }
 }
 
-/** Later deliveries of the same start count, as in the hot state; what was rejected there is left out here too. */
+/** Later deliveries of the same start count, as in the hot state; what its columns, times or values rule out is left out here too. */
 function collect(
   delivery: ReadingsDelivery,
   knownAtMs: number,

@@ -30,6 +30,16 @@ function zoneOf(timeZone: string): Zone {
   return zone;
 }
 
+/** Whether the time-zone database knows the name. */
+export function isTimeZone(timeZone: string): boolean {
+  try {
+    zoneOf(timeZone);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Local time minus UTC at an instant (ms). Throws RangeError for an unknown zone. */
 export function utcOffsetMs(timeZone: string, atMs: number): number {
   const zone = zoneOf(timeZone);

@@ -1,10 +1,12 @@
 /** What a declaration of a site must hold, so that its points can be resampled. */
 import type { PointDeclared, SiteDeclared } from '../../schemas/types.ts';
 import { MAX_POINT_SPAN_MS, MAX_POINTS_PER_SITE } from '../../streams/limits.ts';
+import { isTimeZone } from '../../streams/time.ts';
 import type { SiteState } from './resampler.ts';
 
 /** Why a declaration cannot be taken over, or undefined. The former one then stays. */
-export function declarationProblem(site: SiteState, { points }: SiteDeclared): string | undefined {
+export function declarationProblem(site: SiteState, { points, timeZone }: SiteDeclared): string | undefined {
+  if (!isTimeZone(timeZone)) return `There is no time zone ${timeZone}.`;
   if (points.length > MAX_POINTS_PER_SITE) return `A site has at most ${MAX_POINTS_PER_SITE} points, not ${points.length}.`;
   const seen = new Set<string>();
   for (const point of points) {
@@ -14,10 +16,17 @@ export function declarationProblem(site: SiteState, { points }: SiteDeclared): s
     const problem = pointProblem(point);
     if (problem) return `The point ${pointId}: ${problem}`;
     // Readings in memory and windows in the log would change their meaning.
-    const known = site.points.get(pointId)?.declared.kind;
-    if (known !== undefined && known !== point.kind) return `The point ${pointId} is of kind ${known} for ever; declare a new point.`;
+    const known = site.points.get(pointId)?.declared;
+    if (known && known.kind !== point.kind) return `The point ${pointId} is of kind ${known.kind} for ever; declare a new point.`;
+    if (known && lengthIsMeaning(known) && known.intervalMs !== point.intervalMs)
+      return `The readings of the point ${pointId} mean ${known.intervalMs} ms each for ever; declare a new point.`;
   }
   return undefined;
+}
+
+/** Whether a reading stands for an interval of the declared length, so that another length would change the past. */
+function lengthIsMeaning({ kind }: PointDeclared): boolean {
+  return kind === 'INTERVAL_ENERGY' || kind === 'MEAN_POWER';
 }
 
 function pointProblem(point: PointDeclared): string | undefined {

@@ -128,13 +128,13 @@ export class SiteRig {
     this.declare(points, 0);
   }
 
-  declare(points: readonly PointDeclared[], knownAtMs: number): void {
+  declare(points: readonly PointDeclared[], knownAtMs: number, timeZone = this.timeZone): void {
     this.points = points;
     const value: SiteDeclared = {
       siteId: this.siteId,
       knownAtMs,
       pilotId: 'pilot',
-      timeZone: this.timeZone,
+      timeZone,
       kind: 'HOME',
       origin: 'SIMULATED',
       personalData: null,

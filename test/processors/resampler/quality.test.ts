@@ -116,6 +116,7 @@ describe('what does not fit', () => {
       { deliveryDelayMs: -1 },
       { registerModulusMilliWh: 0 },
       { registerJitterMilliWh: -1 },
+      { intervalMs: 2 * MINUTE_MS },
     ];
     for (const more of bad) rig.declare([everyMinute(more)], T0);
     rig.declare([everyMinute(), everyMinute()], T0);
@@ -124,7 +125,8 @@ describe('what does not fit', () => {
       Array.from({ length: 501 }, (_, i) => pointOf(`p${i}`, 'STATE')),
       T0,
     );
-    assert.deepEqual(refused(rig), Array(9).fill(['EVENT_INVALID', null, 0]));
+    rig.declare([everyMinute()], T0, 'Mars/Olympus');
+    assert.deepEqual(refused(rig), Array(11).fill(['EVENT_INVALID', null, 0]));
     live(rig, T0, T0 + 10 * MINUTE_MS, () => 60);
     assert.equal(rig.energyMilliWh('p', FIVE), 5_000);
   });
