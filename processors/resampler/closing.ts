@@ -2,9 +2,11 @@
 import {
   DAY_MS,
   GRACE_MS,
+  HOT_MS,
   HOUR_MS,
   MAX_REGISTER_GAP_MS,
   MAX_SILENCE_MS,
+  MINUTE_MS,
   RELOAD_MAX_WAIT_MS,
   RELOAD_QUIET_MS,
 } from '../../streams/limits.ts';
@@ -40,7 +42,10 @@ export function closeWindows(site: SiteState, tickMs: number, emit: Emit): void 
   if (step <= site.closedStep) return;
   site.closedStep = step;
   const emission = new Emission(site.siteId, tickMs, emit);
+  let waiting = false;
   for (const point of site.points.values()) {
+    if (point.pending !== null || point.removed) waiting = true;
+    if (!point.news && tickMs < point.dueMinute * MINUTE_MS) continue;
     if (point.openedFromMs !== Number.POSITIVE_INFINITY) {
       if (point.dirty !== null) revise(point, emission);
       const closeToMs = closableToMs(point, tickMs);
@@ -48,12 +53,23 @@ export function closeWindows(site: SiteState, tickMs: number, emit: Emit): void 
       emission.endPoint(point.declared.pointId, hasEnergy(point.declared.kind));
     }
     tidy(site, point, tickMs, emit);
+    point.news = false;
+    point.dueMinute = Math.floor(Math.max(0, dueMs(point, tickMs)) / MINUTE_MS);
   }
   emission.end();
+  if (!waiting) return;
   for (const point of site.points.values()) {
     if (point.pending !== null) requestReloads(site, point, tickMs, emit);
     if (point.removed) forgetOnceQuiet(site, point, tickMs);
   }
+}
+
+/** When the next window closes without any further reading, or the next hour of readings is let go. */
+function dueMs({ declared, hot, openedFromMs, closedToMs }: PointState, tickMs: number): number {
+  const tidyMs = hotFromMs(declared, tickMs) + HOUR_MS + HOT_MS + waitMs(declared);
+  if (openedFromMs === Number.POSITIVE_INFINITY) return tidyMs;
+  const nextMs = closedToMs + STEP_MS;
+  return Math.min(tidyMs, nextMs + GRACE_MS + (coveredThroughMs(hot, declared) >= nextMs ? 0 : waitMs(declared)));
 }
 
 /** A removed point goes once nothing of it is hot or waits. */

@@ -52,7 +52,7 @@ export function takeReadings(
   const { quality } = series;
   const each = quality.length > 1 ? 1 : 0;
   let intake: Intake | null = null;
-  point.touched = true;
+  point.touched = point.news = true;
   let startMs = 0;
   for (let i = 0; i < values.length; i++) {
     startMs += series.startMs[i];

@@ -55,6 +55,9 @@ export class PointState {
   private latestDevice = 0;
   doubles = 0;
   touched = true;
+  /** Something came since the last closing; without news, the next closing has nothing to do before `dueMinute` (epoch). */
+  news = true;
+  dueMinute = 0;
 
   /** What follows from the kind, at hand for every reading. */
   unit: PointReadings['unit'] = 'UNKNOWN';
@@ -80,7 +83,7 @@ export class PointState {
 
   declare(declared: PointDeclared): void {
     this.adopt(declared);
-    this.declaredChanged = this.touched = true;
+    this.declaredChanged = this.touched = this.news = true;
     this.removed = false;
   }
 
@@ -125,6 +128,7 @@ export class PointState {
   }
 
   applyChanges(changes: StateReader): void {
+    this.news = true;
     const form = changes.count();
     this.removed = form >= 2;
     if (form % 2 === 1) this.adopt(JSON.parse(changes.text()) as PointDeclared);

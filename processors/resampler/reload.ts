@@ -32,7 +32,7 @@ export function reviseReloadedDay(site: SiteState, day: DayReloaded, event: Proc
   if (!point || !pending?.requested) return;
   point.pending!.delete(day.dayStartMs);
   if (point.pending!.size === 0) point.pending = null;
-  point.touched = true;
+  point.touched = point.news = true;
   const readings = readingsOf(day);
   // What is hot is revised from the hot state, and what is not closed yet will be closed from it.
   const hotMs = hotFromMs(point.declared, event.streamTimeMs);

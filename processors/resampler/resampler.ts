@@ -92,7 +92,7 @@ function adopt(site: SiteState, declaration: SiteDeclared): void {
     if (point) point.declare(declared);
     else addPoint(site, declared);
   }
-  for (const point of site.points.values()) if (!declaredIds.has(point.declared.pointId)) point.removed = point.touched = true;
+  for (const point of site.points.values()) if (!declaredIds.has(point.declared.pointId)) point.removed = point.touched = point.news = true;
 }
 
 function addPoint(site: SiteState, declared: PointDeclared): PointState {
