@@ -75,6 +75,22 @@ describe('mean power', () => {
   });
 });
 
+describe('a point that is silent', () => {
+  it('closes what its readings cover as soon as the time has come, and waits for no other', () => {
+    const rig = rigOf(pointOf('p', 'MEAN_POWER'));
+    rig.deliver('p', [at(0, 400)], T0 + MINUTE_MS);
+    for (const [minutes, closed] of [
+      [7, 1],
+      [12, 2],
+      [17, 3],
+      [22, 3],
+    ]) {
+      rig.tick(T0 + minutes * MINUTE_MS);
+      assert.equal(rig.current('p', FIVE).size, closed, `${minutes}`);
+    }
+  });
+});
+
 describe('interval energy', () => {
   it('is split and merged exactly', () => {
     // 1000 mWh over 15 minutes: cumulative 333.3 and 666.7 rounded at the grid points.
