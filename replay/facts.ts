@@ -31,6 +31,8 @@ export interface FeedOptions {
   speed: number;
   /** The last tick comes at least so long after the last fact, for points whose deliveries may be late by agreement (ms). */
   settleMs?: number;
+  /** Further ticks of partitions, ascending, after the last one of the feed (ms); asked for where the feed appended anything. */
+  closing?: (lastTickMs: number) => readonly { partition: number; knownAtMs: number }[];
   signal?: AbortSignal;
   onProgress?: (progress: FeedProgress) => void;
 }
@@ -82,7 +84,7 @@ class Feeder {
     if (Number.isNaN(this.nextTickMs)) this.nextTickMs = Math.floor(knownAtMs / tickMs) * tickMs + tickMs;
     while (this.nextTickMs < knownAtMs) await this.tick();
     await this.appender.keepPace(knownAtMs);
-    this.partitions.add(partitionOf(fact.key, PARTITION_COUNT));
+    await this.meet(partitionOf(fact.key, PARTITION_COUNT), knownAtMs);
     const value = codec.encode(fact.schema, fact.value);
     this.progress.facts++;
     this.progress.knownAtMs = Math.max(this.progress.knownAtMs, knownAtMs);
@@ -90,22 +92,46 @@ class Feeder {
     await this.appender.push({ topic: fact.topic, key: fact.key, value, headers });
   }
 
+  /**
+   * Before the first fact of a partition comes the tick that is due by then: its stream time may still be that of an
+   * earlier feed, by which the readings of this one would lie in the future.
+   */
+  private async meet(partition: number, knownAtMs: number): Promise<void> {
+    if (this.partitions.has(partition)) return;
+    this.partitions.add(partition);
+    const { tickMs } = this.options;
+    const dueMs = Math.ceil(knownAtMs / tickMs - 1) * tickMs;
+    // Before 1970 ticks have no number.
+    if (dueMs >= 0) await this.pushTick(partition, dueMs);
+  }
+
   async finish(): Promise<void> {
     const { settleMs = 0, signal } = this.options;
     const untilMs = this.progress.knownAtMs + GRACE_MS + settleMs;
     while (!signal?.aborted && this.nextTickMs - this.options.tickMs < untilMs) await this.tick();
     await this.appender.flush();
+    if (signal?.aborted || this.appender.appended === 0) return;
+    await this.close();
+  }
+
+  private async close(): Promise<void> {
+    const { closing, tickMs, tickSource } = this.options;
+    const ticks = closing?.(this.nextTickMs - tickMs) ?? [];
+    for (const { partition, knownAtMs } of ticks) await this.pushTick(partition, knownAtMs, `${tickSource} closing`);
+    await this.appender.flush();
   }
 
   private async tick(): Promise<void> {
-    const { codec, tickMs, tickSource } = this.options;
     const knownAtMs = this.nextTickMs;
     await this.appender.keepPace(knownAtMs);
+    for (const partition of this.partitions) await this.pushTick(partition, knownAtMs);
+    this.nextTickMs += this.options.tickMs;
+  }
+
+  private async pushTick(partition: number, knownAtMs: number, source = this.options.tickSource): Promise<void> {
+    const { codec, tickMs } = this.options;
+    const headers = { source, number: Math.round(knownAtMs / tickMs), type: 'Tick', knownAtMs };
     const value = codec.encode('Tick', { knownAtMs });
-    for (const partition of this.partitions) {
-      const headers = { source: tickSource, number: Math.round(knownAtMs / tickMs), type: 'Tick', knownAtMs };
-      await this.appender.push({ topic: 'ticks', key: String(partition), partition, value, headers });
-    }
-    this.nextTickMs += tickMs;
+    await this.appender.push({ topic: 'ticks', key: String(partition), partition, value, headers });
   }
 }
