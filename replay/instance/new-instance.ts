@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { IflexError } from '../../streams/errors.ts';
 import { parseDeclared, readDeclaredFile, told } from './declared-file.ts';
 import { CARRIERS, PilotFile, POINT_KINDS, SITE_KINDS, SITE_ORIGINS, SiteFile } from './pilot-file.ts';
-import { PILOT_FILE, SITES_FOLDER, siteDeclared } from './read-instance.ts';
+import { PILOT_FILE, pilotDeclared, SITES_FOLDER, siteDeclared } from './read-instance.ts';
 
 export interface NewPilot {
   folder: string;
@@ -33,9 +33,10 @@ timeZone: ${JSON.stringify(timeZone)} # IANA
 language: ${JSON.stringify(language)}
 ${bidZone === undefined ? '# bidZone: FI' : `bidZone: ${JSON.stringify(bidZone)}`} # market zone of the prices
 `;
-  parseDeclared(path, text, PilotFile);
-  mkdirSync(join(folder, SITES_FOLDER), { recursive: true });
-  writeOnce(path, text);
+  const problems: string[] = [];
+  pilotDeclared(path, parseDeclared(path, text, PilotFile), problems);
+  if (problems.length > 0) throw new IflexError('CONFIG_INVALID', told(problems));
+  writeOnce(folder, path, text);
   return path;
 }
 
@@ -74,8 +75,7 @@ ${points.map(pointText).join('')}`;
   const problems: string[] = [];
   siteDeclared(path, parseDeclared(path, text, SiteFile), problems);
   if (problems.length > 0) throw new IflexError('CONFIG_INVALID', told(problems));
-  mkdirSync(join(folder, SITES_FOLDER), { recursive: true });
-  writeOnce(path, text);
+  writeOnce(folder, path, text);
   return path;
 }
 
@@ -92,7 +92,13 @@ const pointText = ({ name, kind, interval, carrier }: NewPoint) => `  - pointId:
     # forecast: true        # the forecaster serves this point
 `;
 
-function writeOnce(path: string, text: string): void {
+/** Throws CONFIG_INVALID where the file stands there already, or cannot be written. */
+function writeOnce(folder: string, path: string, text: string): void {
   if (existsSync(path)) throw new IflexError('CONFIG_INVALID', `${path} exists. Choose another folder, or edit the file.`);
-  writeFileSync(path, text, { flag: 'wx' });
+  try {
+    mkdirSync(join(folder, SITES_FOLDER), { recursive: true });
+    writeFileSync(path, text, { flag: 'wx' });
+  } catch (error) {
+    throw new IflexError('CONFIG_INVALID', `${path} cannot be written: ${(error as Error).message}.`, {}, error);
+  }
 }

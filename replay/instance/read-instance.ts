@@ -63,8 +63,8 @@ function siteFiles(folder: string): string[] {
   return names.sort().map((name) => join(sites, name));
 }
 
-/** Checks what a schema cannot; notes problems and goes on. */
-function pilotDeclared(path: string, file: PilotFile, problems: string[]): PilotDeclared {
+/** The event of a pilot's file; problems that a schema cannot see (unknown zone, no such day) are added to the list. */
+export function pilotDeclared(path: string, file: PilotFile, problems: string[]): PilotDeclared {
   checkZone(path, file.timeZone, problems);
   return {
     pilotId: file.pilotId,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -154,6 +154,23 @@ test('nothing is written over, and wrong answers write nothing', () => {
   assert.throws(() => newSite(folder, { timeZone: 'Nowhere' }), /not known/);
   assert.deepEqual(readdirSync(join(folder, 'sites')), []);
   assert.throws(() => readInstance(root), /no pilot\.yaml. Make a pilot with/);
+});
+
+test('a new pilot is refused where its zone or day does not exist, or its folder cannot be written', () => {
+  const answers = { name: 'x', country: 'FI', timeZone: 'Europe/Helsinki', language: 'fi', since: '2024-01-01' };
+  const folder = join(root, 'wrong');
+  for (const [wrong, message] of [
+    [{ timeZone: 'Mars/Phobos' }, /timeZone Mars\/Phobos is not known/],
+    [{ since: '2026-02-31' }, /since 2026-02-31 does not exist/],
+  ] as const)
+    assert.throws(() => writeNewPilot({ folder, ...answers, ...wrong }), { code: 'CONFIG_INVALID', message });
+  assert.ok(!existsSync(folder));
+  const file = join(root, 'a file');
+  writeFileSync(file, '');
+  assert.throws(() => writeNewPilot({ folder: join(file, 'pilot'), ...answers }), {
+    code: 'CONFIG_INVALID',
+    message: /pilot\.yaml cannot be written: ENOTDIR/,
+  });
 });
 
 test('only what is new is declared; a site and a point of others cannot be claimed', () => {
