@@ -42,6 +42,24 @@ export async function lockNamespace(url: string, namespace: string): Promise<Nam
   return { lost, end };
 }
 
+/** Whether a pipeline runs on the namespace at this moment. */
+export async function isNamespaceLocked(url: string, namespace: string): Promise<boolean> {
+  const client = await openClient(url, `look at ${namespace}`);
+  try {
+    const { rows } = await client.query(
+      `SELECT EXISTS (SELECT FROM pg_locks, hashtextextended($1, 0) AS key WHERE locktype = 'advisory' AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND objsubid = 1
+        AND (classid::bigint << 32 | objid::bigint) = key) AS locked`,
+      [lockName(namespace)],
+    );
+    return rows[0].locked;
+  } finally {
+    await client.end();
+  }
+}
+
+const lockName = (namespace: string) => `iflex pipeline ${namespace}`;
+
 interface Session {
   open: boolean;
   ended: Promise<void>;
@@ -58,7 +76,7 @@ async function takeLock(url: string, namespace: string): Promise<Session> {
     }),
   );
   try {
-    const { rows } = await client.query('SELECT pg_try_advisory_lock(hashtextextended($1, 0)) AS taken', [`iflex pipeline ${namespace}`]);
+    const { rows } = await client.query('SELECT pg_try_advisory_lock(hashtextextended($1, 0)) AS taken', [lockName(namespace)]);
     if (rows[0].taken) return session;
   } catch (error) {
     await session.close();

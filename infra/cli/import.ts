@@ -2,9 +2,13 @@
 import type { Command } from 'commander';
 import { type ImportReport, importFiles } from '../../replay/import/import-files.ts';
 import { type Mapping, presetNames, readMapping } from '../../replay/import/mapping-file.ts';
+import { setAsideSince } from '../../replay/import/set-aside.ts';
 import { IflexError } from '../../streams/errors.ts';
+import { findNamespace } from '../../streams/namespaces.ts';
 import { codeVersion } from '../code-version.ts';
+import { isNamespaceLocked } from '../namespace-lock.ts';
 import { type Pipeline, startPipeline } from '../pipeline.ts';
+import { drainShown } from './drain.ts';
 import { DEFAULT_NAMESPACE, type ExistingLog, untilInterrupted, withEngine, withExistingLog } from './existing-log.ts';
 import { showProgress } from './progress.ts';
 
@@ -15,6 +19,22 @@ interface Options {
   json?: boolean;
   points?: boolean;
 }
+
+const HELP = `
+A mapping says what the columns mean; one of your own begins with a preset, or says all by itself (every field:
+replay/import/README.md). It names the site and points that the columns belong to, which stand in the pilot's files:
+  extends: low-carbon-london
+  meters:
+    MAC000002: { site: site-…, points: { grid-import: point-… } }
+A meter is what the mapping's meter column holds; where there is no such column, any name will do.
+
+Readings that came too early for the log's clock, or that a rule refuses, are set aside with their reason:
+\`iflex tap rejected\` shows them. Readings older than four hours appear within about 15 minutes where \`iflex run\` goes on.
+
+Examples
+  iflex import my-mapping.yaml readings.csv
+  iflex import my-mapping.yaml 2026-*.csv.gz --namespace trial --points
+  iflex import my-mapping.yaml readings.csv --omit filled-in.csv --no-run --json`;
 
 export function registerImport(program: Command): void {
   program
@@ -27,18 +47,23 @@ export function registerImport(program: Command): void {
     .option('--no-run', 'only append; do not run the pipeline afterwards')
     .option('--points', 'report every point by itself too')
     .option('--json', 'report as JSON')
+    .addHelpText('after', HELP)
     .action((mapping: string, files: string[], options: Options) => importInto(readMapping(mapping), files, options));
 }
 
 async function importInto(mapping: Mapping, files: string[], options: Options): Promise<void> {
   const interrupted = untilInterrupted();
   const { signal } = interrupted;
-  await withEngine((url) =>
-    withExistingLog(url, options.namespace, async (existing) => {
-      const report = await importShown(existing, mapping, files, options, signal);
-      if (options.run && !signal.aborted) await runPipeline(existing.url, options.namespace, signal);
-      if (options.json) console.log(JSON.stringify(options.points ? report : { ...report, points: undefined }, null, 2));
-      else for (const line of reportLines(report, options.points === true)) console.log(line);
+  await withEngine((engineUrl) =>
+    withDeclaredLog(engineUrl, options.namespace, async (existing) => {
+      const { url, log, codec } = existing;
+      const clockRuns = await isNamespaceLocked(url, options.namespace);
+      const ends = await log.endOffsets('rejected');
+      const report = await importShown(existing, mapping, files, { ...options, clockRuns }, signal);
+      const processed = options.run && !signal.aborted && (await runPipeline(url, options.namespace, report.facts.appended, signal));
+      const setAside = processed ? await setAsideSince(log, codec, ends) : null;
+      if (options.json) console.log(JSON.stringify({ ...report, setAside, points: options.points ? report.points : undefined }, null, 2));
+      else for (const line of reportLines(report, setAside, options.points === true)) console.log(line);
       if (!signal.aborted) return;
       console.error('Interrupted. The same command goes on where it ended.');
       process.exitCode = 130;
@@ -46,11 +71,23 @@ async function importInto(mapping: Mapping, files: string[], options: Options): 
   );
 }
 
+/** A log that is not there has no sites: it is made by declaring them. */
+async function withDeclaredLog(url: string, namespace: string, work: (existing: ExistingLog) => Promise<void>): Promise<void> {
+  try {
+    await findNamespace(url, namespace);
+  } catch (error) {
+    if (!(error instanceof IflexError) || error.code !== 'NOT_FOUND') throw error;
+    const next = `Declare the sites of the readings into it: \`iflex pilot declare FOLDER --namespace ${namespace}\`.`;
+    throw new IflexError('NOT_FOUND', `${error.message}\n${next} \`iflex pilot new --help\` shows how to make a FOLDER.`, {}, error);
+  }
+  await withExistingLog(url, namespace, work);
+}
+
 async function importShown(
   { log, codec }: ExistingLog,
   mapping: Mapping,
   files: string[],
-  { omit }: Options,
+  { omit, clockRuns }: Options & { clockRuns: boolean },
   signal: AbortSignal,
 ): Promise<ImportReport> {
   let progress: ReturnType<typeof showProgress> | undefined;
@@ -59,43 +96,43 @@ async function importShown(
     progress.update(done);
   };
   try {
-    return await importFiles({ log, codec, mapping, files, omitFile: omit, importedAtMs: Date.now(), signal, onProgress });
+    return await importFiles({ log, codec, mapping, files, omitFile: omit, importedAtMs: Date.now(), clockRuns, signal, onProgress });
   } finally {
     progress?.finish();
   }
 }
 
-/** Until everything is processed and projected; where a pipeline runs on the namespace already, that one does it. */
-async function runPipeline(url: string, namespace: string, signal: AbortSignal): Promise<void> {
+/** Until everything is processed and projected, which is true then; where a pipeline runs on the namespace, that one does it. */
+async function runPipeline(url: string, namespace: string, appended: number, signal: AbortSignal): Promise<boolean> {
   let pipeline: Pipeline;
   try {
     pipeline = await startPipeline({ url, namespace, codeVersion: codeVersion() });
   } catch (error) {
     if (!(error instanceof IflexError) || error.code !== 'PIPELINE_ALREADY_RUNNING') throw error;
     console.error('The pipeline that runs on this namespace processes what was imported.');
-    return;
+    return false;
   }
-  const stop = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
   try {
-    console.error('Processing …');
-    await Promise.race([pipeline.drained(), stop]);
+    await drainShown(pipeline, appended, signal);
+    return !signal.aborted;
   } finally {
     await pipeline.stop();
   }
 }
 
-/** The report in lines for people. */
-export function reportLines(report: ImportReport, withPoints: boolean): string[] {
-  const { doubled, missing, facts } = report;
+/** The report in lines for people; `setAside` is what the pipeline rejected, null where it has not run. */
+export function reportLines(report: ImportReport, setAside: Record<string, number> | null, withPoints: boolean): string[] {
+  const { doubled, missing, facts, ticks } = report;
   const same = report.sameFiles > 0 ? ` (${report.sameFiles} of them the same as another)` : '';
-  const rejected = Object.entries(report.rejected).map(([code, count]) => `${code} ${count}`);
   const tooFar = doubled.notCompared > 0 ? `, ${doubled.notCompared} too far back to compare` : '';
+  const among = ticks === null ? 'ticks among them' : `${ticks} of them ticks`;
   const lines = [
     `read      ${report.lines} lines of ${report.files} files${same}: ${report.readings} readings, ${report.blank} blank, ${report.omitted} left out`,
     `doubled   ${doubled.identical} identical, ${doubled.conflicting} conflicting${tooFar}`,
-    `rejected  ${rejected.length === 0 ? 'none' : rejected.join(', ')}`,
+    `rejected  ${countsByCode(report.rejected)}`,
+    ...(setAside === null ? [] : [`set aside ${countsByCode(setAside)} (by the pipeline)`]),
     `missing   ${missing.readings} readings in ${missing.gaps} gaps, the longest ${missing.longestGapMs / 60_000} min`,
-    `appended  ${facts.appended} events; ${facts.redelivered} were in the log already`,
+    `appended  ${facts.appended} events, ${among}; ${facts.redelivered} were in the log already`,
     ...report.notes,
   ];
   if (withPoints)
@@ -104,4 +141,9 @@ export function reportLines(report: ImportReport, withPoints: boolean): string[]
         `  ${point.siteId} ${point.pointId}: ${point.readings} readings, ${point.identicalDoubles + point.conflictingDoubles} doubled, ${point.missing} missing in ${point.gaps} gaps, the longest ${point.longestGapMs / 60_000} min`,
       );
   return lines;
+}
+
+function countsByCode(counts: Record<string, number>): string {
+  const parts = Object.entries(counts).map(([code, count]) => `${code} ${count} readings`);
+  return parts.length === 0 ? 'none' : parts.join(', ');
 }

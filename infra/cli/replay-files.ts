@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { importFiles } from '../../replay/import/import-files.ts';
 import { type Mapping, readMapping } from '../../replay/import/mapping-file.ts';
+import { setAsideSince } from '../../replay/import/set-aside.ts';
 import { declare } from '../../replay/instance/declare.ts';
 import { type Instance, readInstance } from '../../replay/instance/read-instance.ts';
 import type { FactRange } from '../../replay/replay-order.ts';
@@ -62,10 +63,12 @@ async function runFiles(
   try {
     const { log, codec } = pipeline;
     await declare(log, codec, instance);
+    const ends = await log.endOffsets('rejected');
     const imported = importFiles({ log, codec, mapping, files, importedAtMs: Date.now(), speed, known: range, signal, onProgress });
     const report = await Promise.race([imported, pipeline.failed]);
     if (!signal.aborted) await Promise.race([pipeline.drained(), once(signal, 'abort')]);
-    for (const line of reportLines(report, false)) console.log(line);
+    const setAside = signal.aborted ? null : await setAsideSince(log, codec, ends);
+    for (const line of reportLines(report, setAside, false)) console.log(line);
   } finally {
     shown?.finish();
     await pipeline.stop();

@@ -12,6 +12,7 @@ import { codeVersion } from '../code-version.ts';
 import { openEngine } from '../engine.ts';
 import { type Pipeline, startPipeline } from '../pipeline.ts';
 import type { ApiServer } from '../serve-api.ts';
+import { drainShown } from './drain.ts';
 import { untilInterrupted } from './existing-log.ts';
 import { showProgress } from './progress.ts';
 import { portOf } from './serve.ts';
@@ -28,7 +29,6 @@ const TICK_MS = 5 * MINUTE_MS;
 /** The last windows of points that are delivered or read hourly are closed then, and the last late days reloaded. */
 const SETTLE_MS = 4 * HOUR_MS;
 const NOTE = 'the bundled pilot, by start';
-const PROGRESS_EVERY_MS = 200;
 
 export function registerStart(program: Command): void {
   program
@@ -38,6 +38,7 @@ export function registerStart(program: Command): void {
     .option('--days <number>', `replay only the first days, at most ${BUNDLED_DAYS}`, daysOf, BUNDLED_DAYS)
     .option('--namespace <name>', 'namespace to replay into', 'demo')
     .option('--port <number>', 'port of the API on this machine', portOf, 8080)
+    .addHelpText('after', '\nExamples\n  iflex start\n  iflex start --once\n  iflex start --days 3 --namespace short --port 8081')
     .action(start);
 }
 
@@ -84,7 +85,7 @@ async function replay(
   const pilot = await bundledPilot(days);
   const before = await eventsByTopic(pipeline.log);
   const progress = await Promise.race([feedPilot(pipeline, pilot, signal), pipeline.failed]);
-  await drain(pipeline, progress.appended, signal);
+  await drainShown(pipeline, progress.appended, signal);
   if (signal.aborted) return;
   const after = await eventsByTopic(pipeline.log);
   const pool = await openReadPool(url, namespace);
@@ -117,7 +118,7 @@ async function prepareNamespace(url: string, namespace: string): Promise<void> {
 }
 
 async function feedPilot({ log, codec }: Pipeline, { facts }: BundledPilot, signal: AbortSignal): Promise<FeedProgress> {
-  const shown = showProgress({ label: 'Appending ', total: facts.length, unit: 'facts' });
+  const shown = showProgress({ label: 'Appending', total: facts.length, unit: 'facts' });
   try {
     return await feed({
       ...{ log, codec, facts, signal },
@@ -128,20 +129,6 @@ async function feedPilot({ log, codec }: Pipeline, { facts }: BundledPilot, sign
       onProgress: ({ facts: done, knownAtMs }) => shown.update(done, new Date(knownAtMs).toISOString().slice(0, 16)),
     });
   } finally {
-    shown.finish();
-  }
-}
-
-/** Waits until everything appended is processed and projected. */
-async function drain(pipeline: Pipeline, appended: number, signal: AbortSignal): Promise<void> {
-  const shown = showProgress({ label: 'Processing', total: appended, unit: 'facts and ticks' });
-  const processed = () => pipeline.running.tasks.reduce((sum, { progress }) => sum + progress.records, 0);
-  const timer = setInterval(() => shown.update(processed()), PROGRESS_EVERY_MS);
-  try {
-    await Promise.race([pipeline.drained(), signal.aborted ? undefined : once(signal, 'abort')]);
-    shown.update(processed());
-  } finally {
-    clearInterval(timer);
     shown.finish();
   }
 }

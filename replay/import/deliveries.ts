@@ -13,7 +13,7 @@ import {
 } from '../../streams/limits.ts';
 import type { Fact } from '../facts.ts';
 import type { Coverage } from './coverage.ts';
-import { type Line, linesOf } from './lines.ts';
+import { type Content, type Line, linesOf } from './lines.ts';
 import type { Mapping } from './mapping-file.ts';
 import { columnsOf, fieldsOf, type Omitted, type Problem, type Reading, type Row, RowReader } from './rows.ts';
 
@@ -39,13 +39,13 @@ export interface ImportCounts {
   omitted: number;
   /** Readings set aside, by code. */
   rejected: Record<string, number>;
+  /** Paths of files without any reading. */
+  emptyFiles: string[];
   bytes: number;
 }
 
-export interface FileSource {
+export interface FileSource extends Content {
   path: string;
-  /** Of the unpacked content. */
-  sha256: string;
 }
 
 export interface FileContext {
@@ -62,7 +62,7 @@ export async function* factsOf(file: FileSource, context: FileContext): AsyncGen
   const { mapping, counts } = context;
   const writer = new FactWriter(file, context);
   let reader: RowReader | undefined;
-  for await (const lines of linesOf(file.path)) {
+  for await (const lines of linesOf(file.path, file)) {
     for (const line of lines) {
       counts.bytes += line.oversized?.byteLength ?? line.bytes.length + 1;
       if (reader === undefined) {
@@ -77,6 +77,7 @@ export async function* factsOf(file: FileSource, context: FileContext): AsyncGen
     if (writer.facts.length > 0) yield writer.takeFacts();
   }
   writer.finish();
+  if (writer.readingCount === 0) counts.emptyFiles.push(file.path);
   if (writer.facts.length > 0) yield writer.takeFacts();
 }
 
@@ -96,6 +97,7 @@ function aheadOfItsTime(row: Row): Row {
 
 class FactWriter {
   facts: Fact[] = [];
+  readingCount = 0;
   private readonly file: FileSource;
   private readonly context: FileContext;
   private readonly sites = new Map<string, SiteWriter>();
@@ -145,6 +147,7 @@ class FactWriter {
     if (row.problems.length > 0) this.reject(line, row.problems);
     for (const reading of row.readings) {
       counts.readings++;
+      this.readingCount++;
       coverage.take(reading.siteId, reading.pointId, reading.rule.intervalMs, reading.startMs, reading.value);
       this.add(reading);
     }

@@ -11,8 +11,9 @@ import { told } from '../instance/declared-file.ts';
 import { Coverage, type PointCoverage } from './coverage.ts';
 import { type FileSource, factsOf, type ImportCounts } from './deliveries.ts';
 import { contentOf, linesOf } from './lines.ts';
-import type { Mapping } from './mapping-file.ts';
+import { isPreset, type Mapping } from './mapping-file.ts';
 import { mergeByKnownAt } from './merge.ts';
+import { OlderReadings } from './older-readings.ts';
 import { fieldsOf, type Omitted } from './rows.ts';
 import { instantsOf } from './stamps.ts';
 
@@ -27,6 +28,8 @@ export interface ImportOptions {
   importedAtMs: number;
   /** Event time per wall time; Infinity: as fast as it goes. */
   speed?: number;
+  /** Whether a clock moves the stream time of the log: it makes reloads of old days due, which else the import has to do. */
+  clockRuns?: boolean;
   /** Only what became known in this span (UTC epoch ms, end exclusive); default: all. The report counts all that was read. */
   known?: { fromMs: number; toMs: number };
   signal?: AbortSignal;
@@ -42,10 +45,14 @@ export interface ImportReport extends ImportCounts {
   missing: { readings: number; gaps: number; longestGapMs: number };
   /** Deliveries and bad lines appended, and those that the log had already. */
   facts: { appended: number; redelivered: number };
+  /** Ticks among what was appended; null where a clock appends others at the same time. */
+  ticks: number | null;
   points: PointCoverage[];
   /** What works, but not as well as it could. */
   notes: string[];
 }
+
+const OLDER_NOTE = 'Readings older than four hours appear within about 15 minutes, at most 6 hours.';
 
 /** Throws CONFIG_INVALID where mapping, declarations and files do not fit, before anything is appended. */
 export async function importFiles(options: ImportOptions): Promise<ImportReport> {
@@ -60,19 +67,23 @@ export async function importFiles(options: ImportOptions): Promise<ImportReport>
   checkMeters(mapping, declared);
   const omitted = options.omitFile === undefined ? [] : await readOmitted(options.omitFile, mapping);
   const { sources, totalBytes } = await distinctFiles(files);
-  const counts: ImportCounts = { lines: 0, blankLines: 0, readings: 0, blank: 0, omitted: 0, rejected: {}, bytes: 0 };
+  const counts: ImportCounts = { lines: 0, blankLines: 0, readings: 0, blank: 0, omitted: 0, rejected: {}, emptyFiles: [], bytes: 0 };
   const coverage = new Coverage();
   const context = { mapping, sites: declared, omitted, importedAtMs, counts, coverage };
   const merged = mergeByKnownAt(sources.map((source) => factsOf(source, context)));
+  const ticksBefore = options.clockRuns ? null : await tickCount(log);
   const contents = sources.map(({ sha256 }) => sha256).sort();
+  const tickSource = `import ${hash('sha256', JSON.stringify([contents, mapping.identity, [...mapping.meters], mapping.tickMs]))}`;
+  const older = new OlderReadings(log, tickSource);
   const fed = await feed({
     log,
     codec,
-    facts: options.known ? knownIn(merged, options.known) : merged,
+    facts: older.watch(options.known ? knownIn(merged, options.known) : merged),
     tickMs: mapping.tickMs,
-    tickSource: `import ${hash('sha256', JSON.stringify([contents, mapping.identity, [...mapping.meters], mapping.tickMs]))}`,
+    tickSource,
     speed: options.speed ?? Number.POSITIVE_INFINITY,
     settleMs: settleMs(mapping, declared),
+    closing: options.clockRuns ? undefined : (lastTickMs) => older.closingTicks(lastTickMs, mapping.tickMs),
     signal,
     onProgress: () => onProgress?.(counts.bytes, totalBytes),
   });
@@ -81,9 +92,18 @@ export async function importFiles(options: ImportOptions): Promise<ImportReport>
     files: files.length,
     sameFiles: files.length - sources.length,
     facts: fed,
+    ticks: ticksBefore === null ? null : (await tickCount(log)) - ticksBefore,
     ...summary(coverage.finish()),
-    notes: notesOn(mapping, declared),
+    notes: [
+      ...counts.emptyFiles.map((path) => `${path} holds no readings.`),
+      ...notesOn(mapping, declared),
+      ...(options.clockRuns && older.found ? [OLDER_NOTE] : []),
+    ],
   };
+}
+
+async function tickCount(log: EventLog): Promise<number> {
+  return (await log.endOffsets('ticks')).reduce((sum, end) => sum + end, 0);
 }
 
 async function* knownIn(facts: AsyncIterable<Fact>, { fromMs, toMs }: { fromMs: number; toMs: number }): AsyncGenerator<Fact> {
@@ -110,7 +130,7 @@ function summary(points: PointCoverage[]): Pick<ImportReport, 'doubled' | 'missi
 /** The sites and points that the mapping names must be declared, of the kind and interval that it says. */
 function checkMeters(mapping: Mapping, declared: ReadonlyMap<string, SiteDeclared>): void {
   const problems: string[] = [];
-  if (mapping.meters.size === 0) problems.push('The mapping has no `meters`: say which site and points the columns belong to.');
+  if (mapping.meters.size === 0) throw new IflexError('CONFIG_INVALID', withoutMeters(mapping, declared));
   for (const [name, { site, points }] of mapping.meters) {
     const declaration = declared.get(site);
     if (!declaration) problems.push(`meters.${name}: the site ${site} is not declared. Declare it with \`iflex pilot declare\`.`);
@@ -126,6 +146,35 @@ function checkMeters(mapping: Mapping, declared: ReadonlyMap<string, SiteDeclare
     }
   }
   if (problems.length > 0) throw new IflexError('CONFIG_INVALID', told(problems));
+}
+
+/** So many declared sites are shown as examples. */
+const MAX_SITES_SHOWN = 3;
+
+/** What to write, with the sites that are declared: a newcomer has nothing else to go by. */
+function withoutMeters(mapping: Mapping, declared: ReadonlyMap<string, SiteDeclared>): string {
+  const why = `The mapping ${mapping.origin} has no \`meters\`: say which site and points the columns belong to.`;
+  const fitting = [...declared.values()].flatMap(({ siteId, points }) => {
+    const pairs = mapping.values.flatMap((rule) => {
+      const point =
+        points.find(({ name, kind, intervalMs }) => name === rule.name && kind === rule.kind && intervalMs === rule.intervalMs) ??
+        points.find(({ kind, intervalMs }) => kind === rule.kind && intervalMs === rule.intervalMs);
+      return point ? [`${JSON.stringify(rule.name)}: ${point.pointId}`] : [];
+    });
+    return pairs.length > 0 ? [`{ site: ${siteId}, points: { ${pairs.join(', ')} } }`] : [];
+  });
+  if (fitting.length === 0) {
+    const { file } = mapping.values[0];
+    const point = `--point ${file.name},${file.kind},"${file.interval}",${file.carrier}`;
+    return `${why}\nNo declared site has a point that fits. Add one: \`iflex site add FOLDER ${point}\`, then \`iflex pilot declare FOLDER\`.`;
+  }
+  const named = mapping.meterColumn === undefined ? 1 : MAX_SITES_SHOWN;
+  const lines = fitting.slice(0, named).map((meter, i) => `  ${mapping.meterColumn === undefined ? 'all' : `METER-${i + 1}`}: ${meter}`);
+  const where = mapping.meterColumn === undefined ? '' : ` In place of METER-1 … stands what the column ${mapping.meterColumn} holds.`;
+  const file = isPreset(mapping.origin)
+    ? `Write a file my-mapping.yaml like this, and import by it:\n\nextends: ${mapping.origin}`
+    : `Add this to ${mapping.origin}:\n`;
+  return `${why} ${file}\nmeters:\n${lines.join('\n')}\n${where}`.trimEnd();
 }
 
 /** Points whose windows close before their readings come by this mapping: right in the end, but every window is revised. */
@@ -156,10 +205,10 @@ async function distinctFiles(paths: readonly string[]): Promise<{ sources: FileS
   const sources = new Map<string, FileSource>();
   let totalBytes = 0;
   for (const path of paths) {
-    const { sha256, byteLength } = await contentOf(path);
-    if (sources.has(sha256)) continue;
-    sources.set(sha256, { path, sha256 });
-    totalBytes += byteLength;
+    const content = await contentOf(path);
+    if (sources.has(content.sha256)) continue;
+    sources.set(content.sha256, { path, ...content });
+    totalBytes += content.byteLength;
   }
   return { sources: [...sources.values()], totalBytes };
 }

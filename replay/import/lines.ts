@@ -1,7 +1,7 @@
 /** Lines of a file, gzipped or not, one bounded piece of it in memory at a time. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
@@ -20,12 +20,23 @@ export interface Line {
   oversized?: { byteLength: number; sha256: string };
 }
 
+/** What a file holds, unpacked. */
+export interface Content {
+  sha256: string;
+  byteLength: number;
+}
+
+function unreadable(path: string, error: unknown): never {
+  throw new IflexError('CONFIG_INVALID', `${path} cannot be read: ${(error as Error).message}.`, {}, error);
+}
+
 /** The file's bytes, unpacked where they begin as gzip does. */
 async function openContent(path: string): Promise<Readable> {
   const head = Buffer.alloc(2);
-  const file = await open(path).catch((error: Error) => {
-    throw new IflexError('CONFIG_INVALID', `${path} cannot be read: ${error.message}.`, {}, error);
-  });
+  // It is read twice, and opening a pipe waits for its writer.
+  const found = await stat(path).catch((error) => unreadable(path, error));
+  if (!found.isFile()) throw new IflexError('CONFIG_INVALID', `${path} is not a regular file.`);
+  const file = await open(path).catch((error) => unreadable(path, error));
   await file.read(head, 0, 2, 0).finally(() => file.close());
   const raw = createReadStream(path, { highWaterMark: PIECE_BYTES });
   if (head[0] !== 0x1f || head[1] !== 0x8b) return raw;
@@ -36,7 +47,7 @@ async function openContent(path: string): Promise<Readable> {
 }
 
 /** SHA-256 and length of a file's (unpacked) content. Throws CONFIG_INVALID where it is not whole. */
-export async function contentOf(path: string): Promise<{ sha256: string; byteLength: number }> {
+export async function contentOf(path: string): Promise<Content> {
   const digest = createHash('sha256');
   let byteLength = 0;
   try {
@@ -51,11 +62,29 @@ export async function contentOf(path: string): Promise<{ sha256: string; byteLen
   return { sha256: digest.digest('hex'), byteLength };
 }
 
-/** Lines in file order, many at a time; a byte-order mark and carriage returns are taken off. */
-export async function* linesOf(path: string): AsyncGenerator<Line[]> {
+/**
+ * Lines in file order, many at a time; a byte-order mark and carriage returns are taken off. Throws CONFIG_INVALID
+ * instead of ending where the content is another than expected: what came last may be half of what there is.
+ */
+export async function* linesOf(path: string, expected?: Content): AsyncGenerator<Line[]> {
   const cutter = new LineCutter();
-  for await (const piece of await openContent(path)) yield cutter.take(piece);
+  const digest = expected && createHash('sha256');
+  let byteLength = 0;
+  try {
+    for await (const piece of await openContent(path)) {
+      digest?.update(piece);
+      byteLength += piece.length;
+      yield cutter.take(piece);
+    }
+  } catch (error) {
+    throw expected ? changed(path, error) : error;
+  }
+  if (expected && (byteLength !== expected.byteLength || digest!.digest('hex') !== expected.sha256)) throw changed(path);
   yield cutter.end();
+}
+
+function changed(path: string, cause?: unknown): IflexError {
+  return new IflexError('CONFIG_INVALID', `${path} changed while it was read; import it again.`, {}, cause);
 }
 
 /** Cuts pieces into lines; what has no end yet waits for the next piece, bounded by MAX_LINE_BYTES. */

@@ -73,7 +73,7 @@ const fields = {
 const MappingFile = Type.Object(fields, closed);
 type MappingFile = Static<typeof MappingFile>;
 /** A mapping that begins with a preset and changes or adds fields of it. */
-const ExtendingFile = Type.Partial(Type.Object({ extends: Type.String(), ...fields }, closed));
+const ExtendingFile = Type.Partial(Type.Object({ extends: Type.String(), ...fields }, closed), closed);
 
 /** A column of values, ready to convert. */
 export interface ValueRule {
@@ -90,6 +90,8 @@ export interface ValueRule {
 }
 
 export interface Mapping {
+  /** Its file, or the name of the preset. */
+  origin: string;
   delimiter: string;
   header: boolean;
   decimal: '.' | ',';
@@ -119,19 +121,31 @@ export function presetNames(): string[] {
     .map((name) => name.slice(0, -5));
 }
 
+/** Whether a mapping is a preset itself, not a file that extends one. */
+export function isPreset(origin: string): boolean {
+  return !existsSync(origin) && presetPath(origin) !== undefined;
+}
+
 /** Reads a mapping file, or the preset of that name. Throws CONFIG_INVALID with every problem found. */
 export function readMapping(pathOrPreset: string): Mapping {
   const path = existsSync(pathOrPreset) ? pathOrPreset : presetPath(pathOrPreset);
+  if (path === undefined)
+    throw new IflexError(
+      'CONFIG_INVALID',
+      `${pathOrPreset} is neither a mapping file nor a preset (${presetNames().join(', ')}). What a mapping file holds stands in replay/import/README.md.`,
+    );
   const own = readDeclaredFile(path, ExtendingFile);
   const { extends: preset, ...changes } = own;
-  if (preset === undefined) return mappingOf(path, readDeclaredFile(path, MappingFile));
-  return mappingOf(path, { ...readDeclaredFile(presetPath(preset), MappingFile), ...changes });
+  if (preset === undefined) return mappingOf(pathOrPreset, readDeclaredFile(path, MappingFile));
+  const extended = presetPath(preset);
+  if (extended === undefined)
+    throw new IflexError('CONFIG_INVALID', `${path}: extends ${preset}, which is no preset. There are: ${presetNames().join(', ')}.`);
+  return mappingOf(pathOrPreset, { ...readDeclaredFile(extended, MappingFile), ...changes });
 }
 
-function presetPath(name: string): string {
+function presetPath(name: string): string | undefined {
   const path = join(PRESETS_FOLDER, `${name}.yaml`);
-  if (/^[\w-]+$/.test(name) && existsSync(path)) return path;
-  throw new IflexError('CONFIG_INVALID', `${name} is neither a mapping file nor a preset (${presetNames().join(', ')}).`);
+  return /^[\w-]+$/.test(name) && existsSync(path) ? path : undefined;
 }
 
 /** The mapping that a file means; `path` appears in errors. */
@@ -156,6 +170,7 @@ export function mappingOf(path: string, file: MappingFile): Mapping {
     for (const name of Object.keys(points)) if (!names.has(name)) problem(`meters.${meter}.points names ${name}, which is not a value.`);
   if (!file.meter && Object.keys(file.meters ?? {}).length > 1) problem('meters has several, but no meter.column says which a row is of.');
   const mapping: Mapping = {
+    origin: path,
     delimiter: file.delimiter ?? ',',
     header: file.header ?? true,
     decimal: file.decimal ?? '.',

@@ -27,7 +27,7 @@ export interface Reading {
 }
 
 export interface Problem {
-  code: 'LINE_UNREADABLE' | 'TIME_UNREADABLE' | 'VALUE_UNREADABLE' | 'SITE_UNKNOWN' | 'READING_IN_FUTURE';
+  code: 'LINE_UNREADABLE' | 'TIME_UNREADABLE' | 'VALUE_UNREADABLE' | 'SITE_UNKNOWN' | 'READING_IN_FUTURE' | 'READING_OUT_OF_RANGE';
   reason: string;
   siteId: string | null;
   pointId: string | null;
@@ -65,7 +65,7 @@ export function columnsOf(path: string, mapping: Mapping, fields: readonly strin
     if (column === undefined) return -1;
     const at = typeof column === 'number' ? column - 1 : names.indexOf(column);
     if (at >= 0 && at < names.length) return at;
-    const there = mapping.header ? `its header has: ${names.join(mapping.delimiter)}` : `its first line has ${names.length}`;
+    const there = mapping.header ? `its header has: ${legible(names.join(mapping.delimiter))}` : `its first line has ${names.length}`;
     throw new IflexError('CONFIG_INVALID', `${path} has no column ${column}; ${there}. Is it the mapping for this file?`);
   };
   const { knownAt } = mapping;
@@ -78,6 +78,18 @@ export function columnsOf(path: string, mapping: Mapping, fields: readonly strin
     values: mapping.values.map(({ column }) => find(column)),
   };
 }
+
+/** Characters of a file that are shown in an error. */
+const MAX_SHOWN_CHARACTERS = 200;
+
+/** A beginning of any text, fit for a terminal. */
+function legible(text: string): string {
+  const start = text.length > MAX_SHOWN_CHARACTERS ? `${text.slice(0, MAX_SHOWN_CHARACTERS)} …` : text;
+  return start.replace(/[\p{Cc}\p{Cf}\uFFFD]/gu, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** Readings travel with milliseconds since 1970; an earlier stamp is a mistake. */
+const EARLIEST_MS = 0;
 
 /** Spans of stamps to leave out, as sorted, disjoint [first, last] pairs in a row; both ends included (ms). */
 export type Omitted = readonly number[];
@@ -100,19 +112,28 @@ export class RowReader {
   private readonly importedAtMs: number;
   /** Latest stamp of each meter: decides between the two passes of an hour. */
   private readonly lastMs = new Map<string, number>();
+  /** Values that any meter has: what a line is taken to hold where its meter is not known. */
+  private readonly mappedCount: number;
+  private readonly maxShiftMs: number;
 
   constructor(mapping: Mapping, columns: Columns, omitted: Omitted, importedAtMs: number) {
     this.mapping = mapping;
     this.columns = columns;
     this.omitted = omitted;
     this.importedAtMs = importedAtMs;
+    const mapped = new Set([...mapping.meters.values()].flatMap(({ points }) => Object.keys(points)));
+    this.maxShiftMs = Math.max(...mapping.values.map(({ stampShiftMs }) => stampShiftMs));
+    this.mappedCount = mapping.values.filter(({ name }) => mapped.has(name)).length;
   }
 
   read(line: Line): Row {
     const { mapping, columns } = this;
     const row: Row = { readings: [], problems: [], blank: 0, omitted: 0, knownAtMs: Number.NaN };
-    const fail = (code: Problem['code'], reason: string, siteId: string | null = null): Row => {
-      row.problems.push({ code, reason, siteId, pointId: null, startMs: null, readingCount: mapping.values.length });
+    let meter: { site: string; points: Record<string, string> } | undefined;
+    const fail = (code: Problem['code'], reason: string): Row => {
+      const own = meter?.points;
+      const readingCount = own ? mapping.values.filter(({ name }) => own[name] !== undefined).length : this.mappedCount;
+      row.problems.push({ code, reason, siteId: meter?.site ?? null, pointId: null, startMs: null, readingCount });
       return row;
     };
     if (line.oversized) return fail('LINE_UNREADABLE', `The line has ${line.oversized.byteLength} bytes.`);
@@ -120,12 +141,13 @@ export class RowReader {
     if (!fields) return fail('LINE_UNREADABLE', 'The quotes of the line do not close.');
     if (fields.length !== columns.count) return fail('LINE_UNREADABLE', `The line has ${fields.length} fields, not ${columns.count}.`);
     const meterName = columns.meter < 0 ? '' : fields[columns.meter].trim();
-    const meter = columns.meter < 0 ? mapping.meters.values().next().value : mapping.meters.get(meterName);
+    meter = columns.meter < 0 ? mapping.meters.values().next().value : mapping.meters.get(meterName);
     if (!meter) return fail('SITE_UNKNOWN', 'The mapping does not say which site the meter of the line belongs to.');
     const instantMs = this.instantOf(fields[columns.stamp].trim(), meterName);
-    if (instantMs === undefined) return fail('TIME_UNREADABLE', 'The stamp does not parse, or does not exist in its zone.', meter.site);
+    if (instantMs === undefined) return fail('TIME_UNREADABLE', 'The stamp does not parse, or does not exist in its zone.');
+    if (instantMs < EARLIEST_MS + this.maxShiftMs) return fail('READING_OUT_OF_RANGE', 'The stamp lies before 1970.');
     const quality = columns.quality < 0 ? 0 : mapping.qualityOf.get(fields[columns.quality].trim());
-    if (quality === undefined) return fail('VALUE_UNREADABLE', 'The mapping does not know the quality of the line.', meter.site);
+    if (quality === undefined) return fail('VALUE_UNREADABLE', 'The mapping does not know the quality of the line.');
     const isLeftOut = this.omitted.length > 0 && isOmitted(this.omitted, instantMs);
     for (let i = 0; i < mapping.values.length; i++) {
       const rule = mapping.values[i];
@@ -137,7 +159,7 @@ export class RowReader {
     row.knownAtMs = this.knownAtOf(fields, instantMs);
     if (Number.isNaN(row.knownAtMs)) {
       row.readings = [];
-      return fail('TIME_UNREADABLE', 'The stamp of when the line became known does not parse.', meter.site);
+      return fail('TIME_UNREADABLE', 'The stamp of when the line became known does not parse.');
     }
     return row;
   }

@@ -30,6 +30,7 @@ export function parseDeclared<Schema extends TSchema>(path: string, text: string
   const broken = document.errors[0];
   if (broken) throw new IflexError('CONFIG_INVALID', `${path}:${lines.linePos(broken.pos[0]).line}: ${broken.message.split('\n')[0]}`);
   const value: unknown = document.toJS();
+  if (value === null) throw new IflexError('CONFIG_INVALID', `${path} is empty.`);
   const problems = problemsOf(schema, value).map(({ at, message }) => {
     const node = nearestNode(document, at);
     const line = node?.range ? `:${lines.linePos(node.range[0]).line}` : '';

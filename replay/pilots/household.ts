@@ -21,7 +21,7 @@ export const SLICE_START_MS = Date.UTC(2007, 3, 15) - HOUR_MS;
 /** Deliveries of an hour each in the order in which they became known; minutes without values are left out. */
 export async function householdDeliveries(folder: string, site: SiteDeclared): Promise<Fact[]> {
   const path = join(folder, SLICE_FILE);
-  const { sha256 } = await contentOf(path);
+  const file = { path, ...(await contentOf(path)) };
   const facts: Fact[] = [];
   const context = {
     mapping: readMapping(join(folder, MAPPING_FILE)),
@@ -29,9 +29,9 @@ export async function householdDeliveries(folder: string, site: SiteDeclared): P
     omitted: [],
     // Later than all that the file tells of: nothing in it is from the future.
     importedAtMs: SLICE_START_MS + (SLICE_DAYS + 1) * DAY_MS,
-    counts: { lines: 0, blankLines: 0, readings: 0, blank: 0, omitted: 0, rejected: {}, bytes: 0 },
+    counts: { lines: 0, blankLines: 0, readings: 0, blank: 0, omitted: 0, rejected: {}, emptyFiles: [], bytes: 0 },
     coverage: new Coverage(),
   };
-  for await (const batch of factsOf({ path, sha256 }, context)) facts.push(...batch);
+  for await (const batch of factsOf(file, context)) facts.push(...batch);
   return facts;
 }

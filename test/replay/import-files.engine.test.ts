@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import type { Fact } from '../../replay/facts.ts';
+import { Coverage } from '../../replay/import/coverage.ts';
+import { factsOf } from '../../replay/import/deliveries.ts';
 import { type ImportOptions, importFiles } from '../../replay/import/import-files.ts';
+import { contentOf } from '../../replay/import/lines.ts';
 import { type Mapping, readMapping } from '../../replay/import/mapping-file.ts';
 import { declare } from '../../replay/instance/declare.ts';
 import type { ReadingsDelivery, Rejected } from '../../schemas/types.ts';
@@ -199,14 +203,78 @@ test('what does not fit is refused before anything is appended', async (t) => {
     [[path, broken], /broken\.csv\.gz cannot be read to its end/],
     [[path, join(folder, 'none.csv')], /none\.csv cannot be read/],
     [[path, nothing], /No line of .* can be read with this mapping\. Line 2: The stamp/],
+    [[path, folder], /is not a regular file/],
     [[path, early], /declared since 2012-01-01.* Set an earlier `since`/],
   ] as const)
     await assert.rejects(importAll(files), { code: 'CONFIG_INVALID', message });
   const stranger = mappingFor('low-carbon-london', ['Z']);
   await assert.rejects(importFiles({ log, codec, mapping: stranger, files: [path], importedAtMs: 0 }), /the site site-Z is not declared/);
-  await assert.rejects(
-    importFiles({ log, codec, mapping: readMapping('low-carbon-london'), files: [path], importedAtMs: 0 }),
-    /no `meters`/,
-  );
+  await assert.rejects(importFiles({ log, codec, mapping: readMapping('low-carbon-london'), files: [path], importedAtMs: 0 }), {
+    code: 'CONFIG_INVALID',
+    message:
+      /extends: low-carbon-london\nmeters:\n {2}METER-1: \{ site: site-A, points: \{ "grid-import": site-A\.grid-import \} \}\n {2}METER-2: /,
+  });
+  await assert.rejects(importFiles({ log, codec, mapping: readMapping('danish-heat-meter'), files: [path], importedAtMs: 0 }), {
+    code: 'CONFIG_INVALID',
+    message: /iflex site add FOLDER --point heating,register,"1 h",district-heat/,
+  });
   assert.deepEqual(await ends(), before);
+});
+
+test('a file that changes while it is read keeps its last delivery, and what is there then is imported whole', async (t) => {
+  const { read, importAll } = await openLog(t);
+  const lines = linesOf('A', 48);
+  const path = file(lines.slice(0, 31));
+  const before = { path, ...(await contentOf(path)) };
+  const whole = readFileSync(path, 'utf8');
+  const context = () => ({
+    mapping,
+    sites: new Map(instanceFor(mapping, Date.UTC(2012, 0, 1)).sites.map((site) => [site.siteId, site])),
+    omitted: [],
+    importedAtMs: Date.UTC(2024, 0, 1),
+    counts: { lines: 0, blankLines: 0, readings: 0, blank: 0, omitted: 0, rejected: {}, emptyFiles: [], bytes: 0 },
+    coverage: new Coverage(),
+  });
+  const givenBy = async (text: string) => {
+    writeFileSync(path, text);
+    const facts: Fact[] = [];
+    await assert.rejects(
+      async () => {
+        for await (const batch of factsOf(before, context())) facts.push(...batch);
+      },
+      { code: 'CONFIG_INVALID', message: /\.csv changed while it was read; import it again\./ },
+    );
+    return facts;
+  };
+  // Hours 15 and 16 of the day: the last delivery of what was read first is cut off, the last of all is not whole either.
+  for (const text of [`${whole}${lines.slice(31, 32).join('\n')}\n`, whole.replace('0.030', '0.031'), whole.slice(0, -3)]) {
+    const facts = await givenBy(text);
+    assert.ok(
+      facts.every(({ value }) => value.knownAtMs <= Date.UTC(2013, 0, 1, 15)),
+      text,
+    );
+  }
+  writeFileSync(path, `${whole}${lines.slice(31).join('\n')}\n`);
+  await importAll([path]);
+  const readings = await read<ReadingsDelivery>('meter.readings', 'ReadingsDelivery');
+  assert.equal(
+    readings.flatMap(({ series }) => series).reduce((sum, { startMs }) => sum + startMs.length, 0),
+    48,
+  );
+});
+
+test('a file without data is named in the report', async (t) => {
+  const { importAll } = await openLog(t);
+  const [empty, headerOnly, blanks] = [join(folder, 'empty.csv'), join(folder, 'header.csv'), file(['A,2013-01-01 00:00:00,'])];
+  writeFileSync(empty, '');
+  writeFileSync(headerOnly, 'LCLid,tstp,energy(kWh/hh)\n');
+  const { notes, readings } = await importAll([empty, headerOnly, blanks, file(linesOf('A', 2))]);
+  assert.deepEqual(notes.sort(), [empty, headerOnly, blanks].map((path) => `${path} holds no readings.`).sort());
+  assert.equal(readings, 2);
+});
+
+test('a reading of the year 1900 is set aside, and nothing counts as missing between it and the others', async (t) => {
+  const { importAll } = await openLog(t);
+  const report = await importAll([file(['A,1900-01-01 00:00:00,1', ...linesOf('A', 4), 'A,1900-01-01 00:30:00,1'])]);
+  assert.deepEqual([report.readings, report.missing.readings, report.rejected], [4, 0, { READING_OUT_OF_RANGE: 2 }]);
 });

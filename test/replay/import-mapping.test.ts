@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { mappingOf, presetNames, readMapping } from '../../replay/import/mapping-file.ts';
 import { columnsOf, RowReader } from '../../replay/import/rows.ts';
@@ -97,6 +100,56 @@ test('a mapping that means nothing is refused with what to do', () => {
   assert.throws(() => readMapping('../secrets'), /neither a mapping file nor a preset/);
   const mapping = mappingOf('m.yaml', fileOf());
   assert.throws(() => columnsOf('f.csv', mapping, ['meter', 'when']), /f\.csv has no column time; its header has: meter;when/);
+});
+
+test('fields that no mapping has are refused, beside `extends` too; what it extends must be a preset', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'iflex-mapping-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'm.yaml');
+  for (const [text, message] of [
+    ['extends: low-carbon-london\nmeter:\n  column: LCLid\ndelivry: 2 h\n', /m\.yaml:4: the file has no field delivry/],
+    ['extends: low-carbon-london\nblank: { texts: [""], mean: none }\n', /blank has no field mean/],
+    ['extends: nope\n', /m\.yaml: extends nope, which is no preset\. There are: .*low-carbon-london/],
+    ['', /m\.yaml is empty/],
+    ['# nothing yet\n', /m\.yaml is empty/],
+  ] as const) {
+    writeFileSync(path, text);
+    assert.throws(() => readMapping(path), { code: 'CONFIG_INVALID', message });
+  }
+  writeFileSync(path, 'extends: low-carbon-london\ndelivery: 2 h\n');
+  assert.equal(readMapping(path).deliveryMs, 7_200_000);
+});
+
+test('a line that cannot be read counts the readings of its meter, or those that any meter has', () => {
+  const meters = { M: { site: 's', points: { import: 'p' } }, N: { site: 't', points: { import: 'r', pv: 'q' } } };
+  const count = (line: string, changes: Partial<MappingFile> = { meters }) => reader(changes)(line).problems[0].readingCount;
+  assert.equal(count('M;31.03.2024 03:30;1,0;1,0;OK;'), 1);
+  assert.equal(count('N;31.03.2024 03:30;1,0;1,0;OK;'), 2);
+  assert.equal(count('X;01.07.2024 15:00;1,0;1,0;OK;'), 2);
+  assert.equal(count('M;01.07.2024', { meters: { M: meters.M } }), 1);
+});
+
+test('a stamp that no event can carry is set aside at the edge, and moves no time', () => {
+  const read = reader();
+  for (const stamp of ['01.01.1900 00:00', '31.12.1969 23:00', '01.01.1970 02:30']) {
+    const row = read(`M;${stamp};1,0;1,0;OK;`);
+    assert.deepEqual([brief(row), row.knownAtMs], [['READING_OUT_OF_RANGE'], Number.NaN], stamp);
+    assert.equal(row.problems[0].readingCount, 2);
+  }
+  assert.deepEqual(brief(read('M;01.01.1970 03:00;1,0;1,0;OK;'))[0].slice(0, 2), ['p', '1970-01-01T00:00:00.000Z']);
+});
+
+test('what a file holds instead of a header is shown short, and moves no cursor', () => {
+  const mapping = mappingOf('m.yaml', fileOf());
+  const header = `\u001b[2Jx\u0000${'y'.repeat(5_000)}`;
+  assert.throws(
+    () => columnsOf('f.csv', mapping, [header]),
+    (error: Error) => {
+      assert.match(error.message, /its header has: \\u001b\[2Jx\\u0000y+ …\. Is it/);
+      assert.ok(error.message.length < 400);
+      return true;
+    },
+  );
 });
 
 test('every preset is a mapping that only lacks its meters', () => {
