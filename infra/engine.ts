@@ -1,6 +1,7 @@
 /** The database that everything runs on: `DATABASE_URL`, or the PostgreSQL that came with the dependencies. */
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { IflexError } from '../streams/errors.ts';
 import { Patience } from '../streams/retry.ts';
 import { defaultStateFolder, type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts';
 
@@ -21,10 +22,17 @@ export interface KeptServer {
 
 export async function openEngine(log: (line: string) => void = () => {}): Promise<Engine> {
   const given = process.env.DATABASE_URL;
-  if (given) return { url: given, description: `PostgreSQL at ${new URL(given).host}`, stop: async () => {} };
+  if (given) return { url: given, description: `PostgreSQL at ${databaseUrl(given).host}`, stop: async () => {} };
   const kept = await keepServer(defaultStateFolder(PROJECT_FOLDER), log);
   const { url, adopted, dataFolder } = kept.server();
   return { url, description: `embedded PostgreSQL (${adopted ? 'was running' : 'started'}; data in ${dataFolder})`, stop: kept.stop };
+}
+
+/** Throws CONFIG_INVALID, without showing what was given: it may hold a password. */
+export function databaseUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url !== undefined && (url.protocol === 'postgres:' || url.protocol === 'postgresql:')) return url;
+  throw new IflexError('CONFIG_INVALID', 'DATABASE_URL must look like postgres://user:password@host:5432/name.');
 }
 
 /**
