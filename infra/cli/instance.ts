@@ -9,6 +9,24 @@ import { IflexError } from '../../streams/errors.ts';
 import { openPostgresLog } from '../../streams/postgres-log.ts';
 import { openRegistry } from '../../streams/schema-registry.ts';
 import { openEngine } from '../engine.ts';
+import { DEFAULT_NAMESPACE } from './existing-log.ts';
+
+const NEW_PILOT_HELP = `
+Examples, from nothing to declared sites
+  iflex pilot new "Our pilot" --country FI --zone Europe/Helsinki --since 2024-01-01
+  iflex site add our-pilot --point grid-import,mean-power,"15 min",electricity
+  iflex pilot declare our-pilot`;
+
+const DECLARE_HELP = `
+Examples
+  iflex pilot declare our-pilot
+  iflex pilot declare our-pilot other-pilot --namespace trial`;
+
+const ADD_SITE_HELP = `
+Examples
+  iflex site add our-pilot --point grid-import,mean-power,"15 min",electricity
+  iflex site add our-pilot --kind apartment-building --since 2024-06-01 --point heat,register,"1 h",district-heat
+  iflex site add our-pilot --point indoor,temperature,"5 min",none --point pv,interval-energy,"1 h",electricity`;
 
 export function registerInstance(program: Command): void {
   registerPilot(program);
@@ -16,7 +34,7 @@ export function registerInstance(program: Command): void {
 }
 
 function registerPilot(program: Command): void {
-  const pilot = program.command('pilot').description('Make and declare pilots.');
+  const pilot = program.command('pilot').description('Make and declare pilots.').addHelpText('after', NEW_PILOT_HELP);
   pilot
     .command('new <name>')
     .description('Write the folder of a new pilot.')
@@ -26,6 +44,7 @@ function registerPilot(program: Command): void {
     .option('--bid-zone <zone>', 'market zone of its prices, e.g. FI')
     .option('--since <day>', 'before everything that will be read of it', today())
     .option('--folder <path>', 'where to write it (default: the name in small letters)')
+    .addHelpText('after', NEW_PILOT_HELP)
     .action((name: string, options) => {
       const folder = options.folder ?? folderName(name);
       const path = writeNewPilot({ ...options, name, folder, timeZone: options.zone });
@@ -34,12 +53,13 @@ function registerPilot(program: Command): void {
   pilot
     .command('declare <folder...>')
     .description('Append the declarations of pilots and their sites to a log; what stands there already is left alone.')
-    .option('--namespace <name>', 'log to append to', 'main')
+    .option('--namespace <name>', 'log to append to; made where there is none', DEFAULT_NAMESPACE)
+    .addHelpText('after', DECLARE_HELP)
     .action(async (folders: string[], { namespace }) => declareFolders(folders, namespace));
 }
 
 function registerSite(program: Command): void {
-  const site = program.command('site').description("Add and check a pilot's sites.");
+  const site = program.command('site').description("Add and check a pilot's sites.").addHelpText('after', ADD_SITE_HELP);
   site
     .command('add <folder>')
     .description("Write the file of one more site into a pilot's folder.")
@@ -52,6 +72,7 @@ function registerSite(program: Command): void {
       `repeatable; kinds: ${Object.keys(POINT_KINDS).join(', ')}; carriers: ${Object.keys(CARRIERS).join(', ')}`,
       (text: string, before: NewPoint[] = []) => [...before, pointOf(text)],
     )
+    .addHelpText('after', ADD_SITE_HELP)
     .action((folder: string, { zone, point, ...options }) => {
       const path = writeNewSite({ ...options, folder, timeZone: zone, points: point });
       console.log(`${path}\nNext: \`iflex site check ${folder}\`, then \`iflex pilot declare ${folder}\``);
@@ -59,6 +80,7 @@ function registerSite(program: Command): void {
   site
     .command('check <folder...>')
     .description('Check the files of pilots and their sites.')
+    .addHelpText('after', '\nExamples\n  iflex site check our-pilot\n  iflex site check pilots/*')
     .action((folders: string[]) => {
       for (const folder of folders) {
         const { pilot, sites } = readInstance(folder);
@@ -99,7 +121,8 @@ function pointOf(text: string): NewPoint {
 }
 
 function folderName(name: string): string {
-  return name.toLowerCase().replace(/[^a-z0-9]+/g, '-') || 'pilot';
+  const words = name.toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu);
+  return words?.join('-') ?? 'pilot';
 }
 
 function today(): string {

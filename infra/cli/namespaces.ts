@@ -6,12 +6,22 @@ import { dropNamespace } from '../../streams/postgres-log.ts';
 import { lockNamespace } from '../namespace-lock.ts';
 import { withEngine } from './existing-log.ts';
 
+const HELP = `
+Examples
+  iflex namespaces
+  iflex namespaces list --json
+  iflex namespaces drop trial --yes`;
+
 export function registerNamespaces(program: Command): void {
-  const namespaces = program.command('namespaces').description('List the namespaces of the database, or drop one.');
+  const namespaces = program
+    .command('namespaces')
+    .description('List the namespaces of the database, or drop one.')
+    .addHelpText('after', HELP);
   namespaces
     .command('list', { isDefault: true })
     .description('List them: events, size on disk, latest append, and what made them.')
     .option('--json', 'as JSON')
+    .addHelpText('after', HELP)
     .action(async ({ json }: { json?: boolean }) => {
       const all = await withEngine(listNamespaces);
       if (json) console.log(JSON.stringify(all, null, 2));
@@ -21,6 +31,7 @@ export function registerNamespaces(program: Command): void {
     .command('drop <name>')
     .description('Drop a namespace with its log, state and projections. This cannot be undone.')
     .option('--yes', 'really drop it')
+    .addHelpText('after', HELP)
     .action(async (name: string, { yes }: { yes?: boolean }) => {
       await withEngine(async (url) => {
         const found = await findNamespace(url, name);

@@ -19,6 +19,7 @@ export function registerRebuild(program: Command): void {
     )
     .option('--namespace <name>', 'namespace of the log', DEFAULT_NAMESPACE)
     .option('--accept-differences', 'switch even where rows differ, as after a change of version')
+    .addHelpText('after', '\nExamples\n  iflex rebuild series\n  iflex rebuild forecasts --namespace trial --accept-differences')
     .action(runRebuild);
 }
 

@@ -23,6 +23,7 @@ export function registerRun(program: Command): void {
     .option('--port <number>', 'port of the API on this machine', portOf, 8080)
     .option('--no-clock', 'append no ticks: stream time stands still until somebody else does')
     .option('--no-api', 'do not serve the API')
+    .addHelpText('after', '\nExamples\n  iflex run\n  iflex run --namespace trial --port 8081\n  iflex run --no-api')
     .action((options: Options) => withEngine((url) => run(url, options)));
 }
 

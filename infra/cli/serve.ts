@@ -10,6 +10,14 @@ interface Options {
   allowRemote?: boolean;
 }
 
+const HELP = `
+Requests need a token: \`iflex token new --help\`.
+
+Examples
+  iflex serve
+  iflex serve --namespace demo --port 8081
+  iflex serve --host 0.0.0.0 --allow-remote`;
+
 export function registerServe(program: Command): void {
   program
     .command('serve')
@@ -18,6 +26,7 @@ export function registerServe(program: Command): void {
     .option('--port <number>', 'port to listen on', portOf, 8080)
     .option('--namespace <name>', 'namespace to serve', DEFAULT_NAMESPACE)
     .option('--allow-remote', 'let --host be an address that other machines can reach')
+    .addHelpText('after', HELP)
     .action((options: Options) => {
       checkHost(options.host, options.allowRemote === true);
       return withEngine((engineUrl) => serve(engineUrl, options));

@@ -19,10 +19,19 @@ interface NewOptions {
 
 const UNDEFINED_TABLE = '42P01';
 
+const HELP = `
+Only the token goes to standard output. Run it in the project folder, where the server that checks tokens has its secret.
+
+Examples
+  TOKEN=$(npx iflex token new --role operator --expires 1d)
+  curl -H "Authorization: Bearer $TOKEN" http://127.0.0.1:8080/v1/sites
+  iflex token new --role resident --site site-0123456789abcdef --expires 12h
+  iflex token list`;
+
 const collect = (value: string, earlier: string[]) => [...earlier, value];
 
 export function registerToken(program: Command): void {
-  const token = program.command('token').description('Make, list and revoke access tokens of the API.');
+  const token = program.command('token').description('Make, list and revoke access tokens of the API.').addHelpText('after', HELP);
   token
     .command('new')
     .description('Make a token and print it; it is shown only this once.')
@@ -30,12 +39,14 @@ export function registerToken(program: Command): void {
     .option('--site <id>', 'only this site (may be repeated)', collect, [])
     .option('--pilot <id>', 'only sites of this pilot (may be repeated)', collect, [])
     .option('--expires <span>', 'how long it counts: 45m, 12h, 30d', '30d')
+    .addHelpText('after', HELP)
     .option('--namespace <name>', 'where sites and pilots are looked up; the token counts in every one', DEFAULT_NAMESPACE)
     .action((options: NewOptions) => withTokenList((pool, url) => printNewToken(pool, url, options)));
   token
     .command('list')
     .description('List the tokens that were made, without the tokens themselves.')
     .option('--json', 'as JSON')
+    .addHelpText('after', '\nExamples\n  iflex token list\n  iflex token list --json')
     .action(({ json }: { json?: boolean }) =>
       withTokenList(async (pool) => {
         const tokens = await listedTokens(pool);
@@ -46,6 +57,7 @@ export function registerToken(program: Command): void {
   token
     .command('revoke <id>')
     .description('End a token at once, also in servers that run.')
+    .addHelpText('after', '\nExamples\n  iflex token revoke 1f0c3a52e97b4d68')
     .action((id: string) =>
       withTokenList(async (pool) => {
         await revokeToken(pool, id);

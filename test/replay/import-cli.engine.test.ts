@@ -40,13 +40,42 @@ test('from a new pilot to imported and processed readings by commands alone; aga
     [report.lines, report.readings, report.doubled.identical, report.rejected, report.missing.readings, report.missing.longestGapMs],
     [5, 4, 1, { VALUE_UNREADABLE: 1 }, 1, 1_800_000],
   );
-  assert.ok(report.facts.appended > 0);
+  assert.ok(report.facts.appended > report.ticks && report.ticks > 0);
+  assert.deepEqual(report.setAside, {});
   const rows = await iflex('tap', 'resampled.60m', '--namespace', namespace, '--format', 'csv');
   assert.match(rows.stdout, /750000/);
   assert.equal((await importAgain()).facts.appended, 0);
   const text = await iflex('import', mapping, file, '--namespace', namespace, '--no-run', '--points');
+  assert.match(text.stdout, /rejected +VALUE_UNREADABLE 1 readings\n/);
+  assert.match(text.stdout, /appended +0 events, 0 of them ticks;/);
   assert.match(text.stdout, /read +5 lines of 1 files: 4 readings/);
   assert.match(text.stdout, /close before the readings .* With `deliveryDelay: 90 min` in their site files they wait/);
   assert.match(text.stdout, new RegExp(`${siteId} ${pointId}: 4 readings, 1 doubled, 1 missing in 1 gaps`));
   await assert.rejects(iflex('import', 'no-such-preset', file), /CONFIG_INVALID: no-such-preset is neither a mapping file nor a preset/);
+});
+
+test('what is missing is told with what to do next, and a wrong database in one line', async () => {
+  const path = join(folder, 'b.csv');
+  writeFileSync(path, 'LCLid,tstp,energy(kWh/hh)\n');
+  const namespace = engine.namespace();
+  await assert.rejects(iflex('import', 'low-carbon-london', path, '--namespace', namespace), {
+    code: 1,
+    stderr: new RegExp(`^NOT_FOUND: There is no namespace "${namespace}"[^]*\\n.*\`iflex pilot declare FOLDER --namespace ${namespace}\``),
+  });
+  const wrong = promisify(execFile)(process.execPath, [join(PROJECT_FOLDER, 'infra', 'cli', 'main.ts'), 'topics', '--namespace', 'main'], {
+    env: { ...process.env, DATABASE_URL: 'foo' },
+  });
+  await assert.rejects(wrong, {
+    code: 1,
+    stderr: 'CONFIG_INVALID: DATABASE_URL must look like postgres://user:password@host:5432/name.\n',
+  });
+});
+
+test('a name in any letters gives a folder of its own', async () => {
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    [join(PROJECT_FOLDER, 'infra', 'cli', 'main.ts'), 'pilot', 'new', 'Σπίτι 1', '--country', 'GR', '--zone', 'Europe/Athens'],
+    { cwd: folder },
+  );
+  assert.match(stdout, /^σπίτι-1\/pilot\.yaml\n/);
 });
