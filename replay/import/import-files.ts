@@ -170,7 +170,7 @@ function withoutMeters(mapping: Mapping, declared: ReadonlyMap<string, SiteDecla
   }
   const named = mapping.meterColumn === undefined ? 1 : MAX_SITES_SHOWN;
   const lines = fitting.slice(0, named).map((meter, i) => `  ${mapping.meterColumn === undefined ? 'all' : `METER-${i + 1}`}: ${meter}`);
-  const where = mapping.meterColumn === undefined ? '' : ` In place of METER-1 … stands what the column ${mapping.meterColumn} holds.`;
+  const where = mapping.meterColumn === undefined ? '' : `\nIn place of METER-1 … stands what the column ${mapping.meterColumn} holds.`;
   const file = isPreset(mapping.origin)
     ? `Write a file my-mapping.yaml like this, and import by it:\n\nextends: ${mapping.origin}`
     : `Add this to ${mapping.origin}:\n`;
