@@ -75,6 +75,7 @@ export class Drive {
   private trigger!: LogRecord;
   /** What the last fact had: mostly what the next one has. */
   private latestTopic: Topic | undefined;
+  private latestRefilled = false;
   private latestMemory: KeyMemory | undefined;
   /** Used for every fact. */
   private readonly fact: ProcessorEvent = { topic: '', key: '', value: null, knownAtMs: 0, streamTimeMs: 0 };
@@ -113,14 +114,15 @@ export class Drive {
 
   /** The value of a fact, or undefined where it was rejected. */
   private decode(record: LogRecord): { knownAtMs: number; siteId?: string } | undefined {
-    if (this.latestTopic?.name !== record.topic) this.latestTopic = findTopic(record.topic)!;
+    if (this.latestTopic?.name !== record.topic) {
+      this.latestTopic = findTopic(record.topic)!;
+      this.latestRefilled = REFILLED.has(this.latestTopic.schema);
+    }
     const topic = this.latestTopic;
     let value: { knownAtMs: number; siteId?: string };
     try {
       const { codec } = this;
-      value = (
-        REFILLED.has(topic.schema) ? codec.refillAs(topic.schema, record.value) : codec.decodeAs(topic.schema, record.value)
-      ) as never;
+      value = (this.latestRefilled ? codec.refillAs(topic.schema, record.value) : codec.decodeAs(topic.schema, record.value)) as never;
     } catch (error) {
       if (!(error instanceof CodecError)) throw error;
       this.reject(record, error.code, error.message);
