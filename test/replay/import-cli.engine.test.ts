@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { promisify } from 'node:util';
 import { PROJECT_FOLDER } from '../../infra/engine.ts';
+import { isNamespaceLocked, lockNamespace } from '../../infra/namespace-lock.ts';
 import { openTestEngine } from '../engine.ts';
 
 const engine = await openTestEngine();
@@ -78,4 +79,15 @@ test('a name in any letters gives a folder of its own', async () => {
     { cwd: folder },
   );
   assert.match(stdout, /^σπίτι-1\/pilot\.yaml\n/);
+});
+
+test('whether a pipeline runs on a namespace is seen without taking its lock', async () => {
+  // Several, as the key of a lock has either sign.
+  for (const namespace of Array.from({ length: 6 }, () => engine.namespace())) {
+    assert.equal(await isNamespaceLocked(engine.url, namespace), false);
+    const lock = await lockNamespace(engine.url, namespace);
+    assert.equal(await isNamespaceLocked(engine.url, namespace), true);
+    await lock.end();
+    assert.equal(await isNamespaceLocked(engine.url, namespace), false);
+  }
 });
