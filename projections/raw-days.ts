@@ -166,7 +166,7 @@ function collect(
     for (let i = 0; i < values.length; i++) {
       startMs += series.startMs[i];
       if (!point.days.has(Math.floor(startMs / DAY_MS))) continue;
-      if (startMs > knownAtMs + MAX_FUTURE_MS || !isRepresentable(startMs, values[i])) continue;
+      if (startMs > knownAtMs + MAX_FUTURE_MS || !isRepresentable(point.kind, startMs, values[i])) continue;
       point.byStart.set(startMs, { startMs, value: values[i], quality: series.quality[oneQuality ? 0 : i], deviceId: series.deviceId });
     }
   }

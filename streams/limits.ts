@@ -43,6 +43,11 @@ export const MAX_FUTURE_MS = 10 * MINUTE_MS;
 export const HOT_MS = 4 * HOUR_MS;
 /** A window closes this long after its end, so that ordinary transport delay does not revise. */
 export const GRACE_MS = 2 * MINUTE_MS;
+/** Largest power of a point (1 GW), and largest energy of one interval or between two readings of a register (1.1 GWh). */
+export const MAX_POWER_W = 1e9;
+export const MAX_INTERVAL_MILLI_WH = 2 ** 40;
+/** Largest register reading, temperature or state code: so far doubles hold every milliwatt-hour. */
+export const MAX_VALUE = 2 ** 50;
 /** Energy over a register gap longer than this is not spread over windows (a notice says how much it was). */
 export const MAX_REGISTER_GAP_MS = 31 * DAY_MS;
 /** A silent point goes on closing (missing) windows for this long, then waits for its next reading. */

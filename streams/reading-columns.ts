@@ -1,8 +1,7 @@
 /** What columns of readings must be like to be used: one rule for the hot path and for reloads of old days. */
 import type { PointKind, PointReadings } from '../schemas/types.ts';
+import { MAX_INTERVAL_MILLI_WH, MAX_POWER_W, MAX_VALUE } from './limits.ts';
 
-/** What a float can hold without losing milliwatt-hours. */
-const VALUE_LIMIT = 2 ** 52;
 const EARLIEST_MS = 0;
 const WORST_QUALITY = 3;
 
@@ -31,7 +30,13 @@ export function seriesProblem(kind: PointKind, series: PointReadings): ['UNIT_MI
   return undefined;
 }
 
+/** Largest magnitude that a reading of a kind may have, so that no sum over a window leaves what an event can hold. */
+export function valueLimitOf(kind: PointKind): number {
+  if (kind === 'MEAN_POWER' || kind === 'INSTANT_POWER') return MAX_POWER_W;
+  return kind === 'INTERVAL_ENERGY' ? MAX_INTERVAL_MILLI_WH : MAX_VALUE;
+}
+
 /** Whether a time and value can be represented all the way. */
-export function isRepresentable(startMs: number, value: number): boolean {
-  return startMs >= EARLIEST_MS && value <= VALUE_LIMIT && value >= -VALUE_LIMIT;
+export function isRepresentable(kind: PointKind, startMs: number, value: number): boolean {
+  return startMs >= EARLIEST_MS && Math.abs(value) <= valueLimitOf(kind);
 }

@@ -14,6 +14,8 @@ export const FLAG_STUCK = 1;
 export const FLAG_OUTLIER = 2;
 export const FLAG_NEGATIVE = 4;
 
+const MAX_WINDOW_MILLI_WH = 2 ** 51;
+
 /** An event is emitted early once it holds so many windows, which keeps it far below the size limit. */
 const MAX_WINDOWS_PER_EVENT = 4_000;
 
@@ -57,7 +59,8 @@ export function compose(scratch: WindowScratch, from: number, steps: number, out
     if (scratch.quality[i] > quality) quality = scratch.quality[i];
   }
   out.startMs = scratch.fromMs + from * STEP_MS;
-  out.energyMilliWh = energyMilliWh;
+  // Beyond what an event can hold only nonsense adds up, which must not stop a site.
+  out.energyMilliWh = Math.max(-MAX_WINDOW_MILLI_WH, Math.min(MAX_WINDOW_MILLI_WH, energyMilliWh));
   out.mean = coveredMs > 0 ? weighted / coveredMs : 0;
   out.min = coveredMs > 0 ? min : 0;
   out.max = coveredMs > 0 ? max : 0;

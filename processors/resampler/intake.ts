@@ -7,8 +7,7 @@ import type { SiteState } from './resampler.ts';
 import { affectedFromMs, affectedToMs, bearsOnHot, type PointRules, registerChange, waitMs } from './segments.ts';
 import { STEP_MS } from './window-scratch.ts';
 
-/** What a float can hold without losing milliwatt-hours, and times that fit the wire. */
-const VALUE_LIMIT = 2 ** 52;
+/** Times that fit the wire. */
 const EARLIEST_MS = 0;
 
 /**
@@ -50,6 +49,7 @@ export function takeReadings(
   const latestMs = clockMs + MAX_FUTURE_MS;
   const device = point.deviceIndex(series.deviceId) << 2;
   const { quality } = series;
+  const limit = point.valueLimit;
   const each = quality.length > 1 ? 1 : 0;
   let intake: Intake | null = null;
   point.touched = point.news = true;
@@ -60,7 +60,7 @@ export function takeReadings(
     const mark = device | quality[i * each];
     // The usual case first: the next reading of an open point, in order.
     const next = startMs > hot.lastStartMs && startMs >= point.closedToMs && startMs <= latestMs && point.appendsOnly;
-    if (next && value <= VALUE_LIMIT && value >= -VALUE_LIMIT && hot.append(startMs, value, mark)) continue;
+    if (next && value <= limit && value >= -limit && hot.append(startMs, value, mark)) continue;
     intake ??= { site, point, event, clockMs, hotMs: hotFromMs(point.declared, clockMs), emit, bad: null };
     takeReading(intake, startMs, latestMs, value, mark);
   }
@@ -70,7 +70,7 @@ export function takeReadings(
 function takeReading(intake: Intake, startMs: number, latestMs: number, value: number, mark: number): void {
   const { point, hotMs } = intake;
   if (startMs > latestMs) setAside(intake, 'READING_IN_FUTURE', startMs);
-  else if (startMs < EARLIEST_MS || value > VALUE_LIMIT || value < -VALUE_LIMIT) setAside(intake, 'READING_OUT_OF_RANGE', startMs);
+  else if (startMs < EARLIEST_MS || Math.abs(value) > point.valueLimit) setAside(intake, 'READING_OUT_OF_RANGE', startMs);
   else if (startMs >= hotMs || bearsOnHot(point.hot, startMs, hotMs, point.declared)) takeHotReading(intake, startMs, value, mark);
   else takeOldReading(intake, startMs);
 }

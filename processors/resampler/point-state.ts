@@ -1,4 +1,5 @@
 import type { PointDeclared, PointReadings } from '../../schemas/types.ts';
+import { valueLimitOf } from '../../streams/reading-columns.ts';
 import type { StateReader, StateWriter } from '../../streams/state-bytes.ts';
 import { HotReadings } from './hot-readings.ts';
 import { Revisions } from './revisions.ts';
@@ -62,6 +63,7 @@ export class PointState {
   /** What follows from the kind, at hand for every reading. */
   unit: PointReadings['unit'] = 'UNKNOWN';
   isEnergy = false;
+  valueLimit = 0;
   private isRegister = false;
 
   constructor(declared: PointDeclared) {
@@ -74,6 +76,7 @@ export class PointState {
     this.isEnergy = isEnergyKind(declared.kind);
     this.isRegister = declared.kind === 'REGISTER';
     this.unit = UNIT_OF_KIND[declared.kind];
+    this.valueLimit = valueLimitOf(declared.kind);
   }
 
   /** Whether a later reading needs nothing but its place: the point is open, and its readings do not bear on earlier ones. */

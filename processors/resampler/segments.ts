@@ -3,7 +3,7 @@
  * a segment of time with a value or an energy, and segments are laid over the five-minute grid.
  */
 import type { PointKind } from '../../schemas/types.ts';
-import { MAX_REGISTER_GAP_MS } from '../../streams/limits.ts';
+import { MAX_INTERVAL_MILLI_WH, MAX_REGISTER_GAP_MS } from '../../streams/limits.ts';
 import { type HotReadings, ReadingColumns } from './hot-readings.ts';
 import { QUALITY_ESTIMATED, QUALITY_MISSING, STEP_MS, type WindowScratch } from './window-scratch.ts';
 
@@ -110,12 +110,15 @@ export function registerChange(readings: HotReadings, i: number, rules: PointRul
   const after = steadied(readings, i, rules.registerJitterMilliWh);
   const gap = readings.startMs(i) - readings.startMs(i - 1) > MAX_REGISTER_GAP_MS;
   const rise = after - before;
+  // No meter counts so much between two readings: another meter, or a reading that went wrong.
+  if (rise > MAX_INTERVAL_MILLI_WH) return { kind: 'SWAP', energyMilliWh: 0 };
   if (rise >= 0) return { kind: gap ? 'GAP' : readings.value(i) < readings.value(i - 1) ? 'JITTER' : 'NORMAL', energyMilliWh: rise };
   if (-rise <= rules.registerJitterMilliWh) return { kind: 'JITTER', energyMilliWh: rise };
   const modulus = rules.registerModulusMilliWh;
   const share = isGap(readings.startMs(i - 1), readings.startMs(i), rules) ? ROLLOVER_SHARE_OF_GAP : ROLLOVER_SHARE;
   if (modulus !== null && rise + modulus >= 0 && rise + modulus < modulus * share)
     return { kind: gap ? 'GAP' : 'ROLLOVER', energyMilliWh: rise + modulus };
+  if (after > MAX_INTERVAL_MILLI_WH) return { kind: 'SWAP', energyMilliWh: 0 };
   return { kind: gap ? 'GAP' : 'RESET', energyMilliWh: Math.max(0, after) };
 }
 

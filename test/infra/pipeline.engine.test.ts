@@ -20,7 +20,9 @@ async function sessionsOf(namespace: string, throwOut = false): Promise<number> 
   return rows.length;
 }
 
-test('one pipeline a namespace; thrown-out sessions are made anew and everything goes on; stop leaves none', { timeout: 60_000 }, async () => {
+test('one pipeline a namespace; thrown-out sessions are made anew and everything goes on; stop leaves none', {
+  timeout: 60_000,
+}, async () => {
   const namespace = engine.namespace();
   const options = { url: engine.url, namespace, codeVersion: 'test' };
   const pipeline = await startPipeline(options);

@@ -107,6 +107,19 @@ describe('what does not fit', () => {
     assert.deepEqual(rig.emitted, []);
   });
 
+  it('values beyond what any meter shows: set aside or told, and the site goes on', () => {
+    const extremes = [1e9 + 1, 2 ** 40 + 1, 2 ** 50, 2 ** 51, 2 ** 52 - 1, -(2 ** 50)];
+    for (const kind of ['MEAN_POWER', 'INSTANT_POWER', 'INTERVAL_ENERGY', 'REGISTER', 'TEMPERATURE', 'STATE'] as const)
+      for (const extreme of extremes) {
+        const rig = rigOf(pointOf('p', kind, { intervalMs: MINUTE_MS, maxHoldMs: MINUTE_MS }));
+        live(rig, T0, T0 + 2 * HOUR_MS, (startMs) => ((startMs - T0) / MINUTE_MS === 30 ? extreme : 60));
+        const last = rig.current('p', FIVE).get(T0 + 2 * HOUR_MS - 2 * FIVE);
+        assert.equal(last?.coveredMs, FIVE, `${kind} ${extreme}`);
+        const told = rig.rejected.length + kinds(rig, 'METER_SWAP').length + kinds(rig, 'REGISTER_RESET').length;
+        if (kind !== 'TEMPERATURE' && kind !== 'STATE') assert.ok(told > 0 || extreme <= 2 ** 40 + 1, `${kind} ${extreme}`);
+      }
+  });
+
   it('a declaration that cannot be: rejected, and the former one stays', () => {
     const rig = rigOf(everyMinute());
     const bad: Partial<PointDeclared>[] = [
