@@ -11,7 +11,7 @@ import {
   RELOAD_QUIET_MS,
 } from '../../streams/limits.ts';
 import type { Emit } from '../../streams/processor.ts';
-import { compose, Emission, FLAG_NEGATIVE, FLAG_OUTLIER, FLAG_STUCK, WIDTHS, type Window } from './emission.ts';
+import { compose, Emission, emptyWindow, FLAG_NEGATIVE, FLAG_OUTLIER, FLAG_STUCK, WIDTHS, type Window } from './emission.ts';
 import { emitNotice, hotFromMs, markPending } from './intake.ts';
 import { type PointState, REASON_FIRST } from './point-state.ts';
 import type { SiteState } from './resampler.ts';
@@ -20,18 +20,7 @@ import { STEP_MS, WindowScratch } from './window-scratch.ts';
 
 /** Reused for every window: filled and read within one call. */
 const scratch = new WindowScratch();
-const window: Window = {
-  startMs: 0,
-  energyMilliWh: 0,
-  mean: 0,
-  min: 0,
-  max: 0,
-  last: 0,
-  readingCount: 0,
-  coveredMs: 0,
-  measuredMs: 0,
-  quality: 0,
-};
+const window = emptyWindow();
 
 /**
  * Once in five minutes, when a window's grace is over: a site does all its work then, so that late readings share an
@@ -65,8 +54,9 @@ export function closeWindows(site: SiteState, tickMs: number, emit: Emit): void 
 }
 
 /** When the next window closes without any further reading, or the next hour of readings is let go. */
-function dueMs({ declared, hot, openedFromMs, closedToMs }: PointState, tickMs: number): number {
-  const tidyMs = hotFromMs(declared, tickMs) + HOUR_MS + HOT_MS + waitMs(declared);
+function dueMs(point: PointState, tickMs: number): number {
+  const { declared, hot, openedFromMs, closedToMs } = point;
+  const tidyMs = hotFromMs(point, tickMs) + HOUR_MS + HOT_MS + waitMs(declared);
   if (openedFromMs === Number.POSITIVE_INFINITY) return tidyMs;
   const nextMs = closedToMs + STEP_MS;
   return Math.min(tidyMs, nextMs + GRACE_MS + (coveredThroughMs(hot, declared) >= nextMs ? 0 : waitMs(declared)));
@@ -75,7 +65,7 @@ function dueMs({ declared, hot, openedFromMs, closedToMs }: PointState, tickMs: 
 /** A removed point goes once nothing of it is hot or waits. */
 function forgetOnceQuiet(site: SiteState, point: PointState, tickMs: number): void {
   const waits = point.dirty !== null || point.pending !== null;
-  if (waits || point.closedToMs > hotFromMs(point.declared, tickMs)) return;
+  if (waits || point.closedToMs > hotFromMs(point, tickMs)) return;
   site.points.delete(point.declared.pointId);
   site.forgotten.push(point.declared.pointId);
 }
@@ -115,7 +105,7 @@ function skipSilence(point: PointState, closeToMs: number, tickMs: number): void
   const next = hot.firstAtOrAfter(closedToMs);
   if (next === hot.count) return;
   // Within the hot range all windows are closed, since the reading may tell about some before it (registers).
-  const resumeMs = Math.floor(Math.min(hot.startMs(next), hotFromMs(declared, tickMs), closeToMs) / HOUR_MS) * HOUR_MS;
+  const resumeMs = Math.floor(Math.min(hot.startMs(next), hotFromMs(point, tickMs), closeToMs) / HOUR_MS) * HOUR_MS;
   if (resumeMs <= closedToMs) return;
   point.closedToMs = point.openedFromMs = resumeMs;
   // What a register says about the silence itself, if it says anything, is left to the reload of those days.
@@ -203,7 +193,7 @@ function tidy(site: SiteState, point: PointState, tickMs: number, emit: Emit): v
     point.doubles = 0;
     point.touched = true;
   }
-  const hotMs = hotFromMs(declared, tickMs);
+  const hotMs = hotFromMs(point, tickMs);
   if (hot.count === 0 || hot.startMs(0) >= hotMs - HOUR_MS / 4) return;
   if (point.revisions.dropBefore(hotMs)) point.touched = true;
   if (point.openedFromMs === Number.POSITIVE_INFINITY) return;

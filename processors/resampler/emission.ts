@@ -35,6 +35,10 @@ export interface Window {
   quality: number;
 }
 
+export function emptyWindow(): Window {
+  return { startMs: 0, energyMilliWh: 0, mean: 0, min: 0, max: 0, last: 0, readingCount: 0, coveredMs: 0, measuredMs: 0, quality: 0 };
+}
+
 /** Adds up the five-minute windows `from` … `from + steps − 1` of the scratch. */
 export function compose(scratch: WindowScratch, from: number, steps: number, out: Window): Window {
   let energyMilliWh = 0;

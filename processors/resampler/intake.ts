@@ -4,7 +4,7 @@ import { DAY_MS, HOT_MS, HOUR_MS, MAX_FUTURE_MS, MAX_PENDING_DAYS, MAX_REGISTER_
 import type { Emit, ProcessorEvent, Reject } from '../../streams/processor.ts';
 import { type PointState, REASON_CORRECTED, REASON_LATE } from './point-state.ts';
 import type { SiteState } from './resampler.ts';
-import { affectedFromMs, affectedToMs, bearsOnHot, type PointRules, registerChange, waitMs } from './segments.ts';
+import { affectedFromMs, affectedToMs, bearsOnHot, registerChange, waitMs } from './segments.ts';
 import { STEP_MS } from './window-scratch.ts';
 
 /** Times that fit the wire. */
@@ -14,8 +14,8 @@ const EARLIEST_MS = 0;
  * Start of a point's hot range at a time: full hours, so that every window of it can be recomputed, and as much earlier
  * as its readings may come later by agreement.
  */
-export function hotFromMs(rules: PointRules, timeMs: number): number {
-  return Math.floor((timeMs - HOT_MS - waitMs(rules)) / HOUR_MS) * HOUR_MS;
+export function hotFromMs(point: PointState, timeMs: number): number {
+  return Math.floor((timeMs - HOT_MS - waitMs(point.declared)) / HOUR_MS) * HOUR_MS;
 }
 
 /** Why a series cannot be used as a whole, or undefined. */
@@ -61,7 +61,7 @@ export function takeReadings(
     // The usual case first: the next reading of an open point, in order.
     const next = startMs > hot.lastStartMs && startMs >= point.closedToMs && startMs <= latestMs && point.appendsOnly;
     if (next && value <= limit && value >= -limit && hot.append(startMs, value, mark)) continue;
-    intake ??= { site, point, event, clockMs, hotMs: hotFromMs(point.declared, clockMs), emit, bad: null };
+    intake ??= { site, point, event, clockMs, hotMs: hotFromMs(point, clockMs), emit, bad: null };
     takeReading(intake, startMs, latestMs, value, mark);
   }
   intake?.bad?.report(series.pointId, reject);

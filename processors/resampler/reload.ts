@@ -3,7 +3,7 @@ import type { DayReloaded } from '../../schemas/types.ts';
 import { DAY_MS, MAX_REGISTER_GAP_MS } from '../../streams/limits.ts';
 import type { Emit, ProcessorEvent } from '../../streams/processor.ts';
 import { flagsOf } from './closing.ts';
-import { compose, Emission, readingCountOf, WIDTHS, type Window, windowDigest } from './emission.ts';
+import { compose, Emission, emptyWindow, readingCountOf, WIDTHS, windowDigest } from './emission.ts';
 import { HotReadings } from './hot-readings.ts';
 import { hotFromMs, markPending } from './intake.ts';
 import { type PointState, REASON_RELOADED } from './point-state.ts';
@@ -12,18 +12,7 @@ import { affectedToMs, computeWindows, hasEnergy } from './segments.ts';
 import { STEP_MS, WindowScratch } from './window-scratch.ts';
 
 const scratch = new WindowScratch();
-const window: Window = {
-  startMs: 0,
-  energyMilliWh: 0,
-  mean: 0,
-  min: 0,
-  max: 0,
-  last: 0,
-  readingCount: 0,
-  coveredMs: 0,
-  measuredMs: 0,
-  quality: 0,
-};
+const window = emptyWindow();
 
 /** Takes the answer to a request; one that was not asked for, or comes again, changes nothing. */
 export function reviseReloadedDay(site: SiteState, day: DayReloaded, event: ProcessorEvent, emit: Emit): void {
@@ -35,7 +24,7 @@ export function reviseReloadedDay(site: SiteState, day: DayReloaded, event: Proc
   point.touched = point.news = true;
   const readings = readingsOf(day);
   // What is hot is revised from the hot state, and what is not closed yet will be closed from it.
-  const hotMs = hotFromMs(point.declared, event.streamTimeMs);
+  const hotMs = hotFromMs(point, event.streamTimeMs);
   const endMs = Math.min(day.dayStartMs + DAY_MS, Math.max(hotMs, day.dayStartMs));
   if (endMs <= day.dayStartMs) return;
   const emission = new Emission(site.siteId, event.knownAtMs, emit);
