@@ -65,6 +65,13 @@ export function differencesOf(leftCodec: Codec, left: NewRecord, rightCodec: Cod
   return found;
 }
 
+/** The first few places where two values differ. */
+export function differencesBetween(left: unknown, right: unknown): Difference[] {
+  const found: Difference[] = [];
+  compareValues(left, right, '', found);
+  return found;
+}
+
 function compareValues(left: unknown, right: unknown, path: string, found: Difference[]): void {
   if (found.length >= MAX_DIFFERENCES || Object.is(left, right)) return;
   if (!isCompound(left) || !isCompound(right) || Array.isArray(left) !== Array.isArray(right)) {

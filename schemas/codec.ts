@@ -112,6 +112,11 @@ export class Codec {
     return print;
   }
 
+  /** What every registered id means, ascending by id. */
+  registered(): { id: number; fingerprint: string }[] {
+    return [...this.fingerprints].map(([id, fingerprint]) => ({ id, fingerprint })).sort((a, b) => a.id - b.id);
+  }
+
   private entry(bytes: Uint8Array): Reading {
     const id = schemaIdOf(bytes);
     if (this.latest?.id === id) return this.latest;

@@ -162,6 +162,18 @@ export interface RevisionRequested {
   dayStartMs: number;
 }
 
+export interface ModelUsed {
+  model: string;
+  /** of its weights */
+  sha256: string;
+}
+
+export interface SchemaUsed {
+  /** in the registry */
+  id: number;
+  fingerprint: string;
+}
+
 export interface RunStarted {
   runId: string;
   knownAtMs: number;
@@ -170,6 +182,12 @@ export interface RunStarted {
   configurationHash: string;
   /** name@version */
   processors: string[];
+  /** of what the run draws at random; null: it draws nothing */
+  seed: number | null;
+  /** trained models that the run began with; none: it computes with none */
+  models: ModelUsed[];
+  /** what every schema id meant to the run, ascending by id; none: an event from before this was noted */
+  schemas: SchemaUsed[];
 }
 
 export type SiteKind = 'UNKNOWN' | 'HOME' | 'APARTMENT_BUILDING';

@@ -40,11 +40,12 @@ export function stateLabel(processors: readonly Processor[], configurationHash: 
 
 /** Starts all tasks. Steps of different tasks interleave, a few at a time; each commits by itself. */
 export function runTasks(options: RunOptions): Running {
-  const { log, codec, processors, signal, configurationHash, codeVersion } = options;
+  const { log, codec, processors, signal, configurationHash } = options;
   const partitions = options.partitions ?? Array.from({ length: PARTITION_COUNT }, (_, p) => p);
   const label = stateLabel(processors, configurationHash);
-  const runId = hash('sha256', `${codeVersion} ${label}`).slice(0, 32);
-  const run = { id: runId, announce: announcementOf(options, runId) };
+  const description = describeRun(options);
+  const runId = runIdOf(description);
+  const run = { id: runId, announce: announcementOf(codec, description, runId) };
   const stopping = linked(signal);
   const either = stopping.signal;
   const tasks = partitions.map((partition) => new Task({ log, codec, processors, partition, label, run, signal: either }));
@@ -78,18 +79,37 @@ export function topicsOf(processors: readonly Processor[]): { inputs: string[]; 
   return { inputs: [...inputs, 'ticks'], outputs: [...written, 'rejected', 'runs'] };
 }
 
-/** The `RunStarted` event of a partition: which code and settings made the outputs that carry its id. */
-function announcementOf({ codec, processors, codeVersion, configurationHash }: RunOptions, runId: string) {
+/** What makes outputs what they are: of a `runs` event all but where and when. */
+export type RunDescription = Omit<RunStarted, 'runId' | 'knownAtMs' | 'partition'>;
+
+/** Which code, settings and schemas a run of these processors has. */
+export function describeRun({
+  codec,
+  processors,
+  codeVersion,
+  configurationHash,
+}: Pick<RunOptions, 'codec' | 'processors' | 'codeVersion' | 'configurationHash'>): RunDescription {
+  return {
+    codeVersion,
+    configurationHash,
+    processors: processors.map(({ name, version }) => `${name}@${version}`),
+    // Processors draw nothing at random, and none computes with trained weights; a model that comes as an event is an input.
+    seed: null,
+    models: [],
+    schemas: codec.registered(),
+  };
+}
+
+/** The same for the same description, so that a restart is not another run. */
+function runIdOf(description: RunDescription): string {
+  return hash('sha256', JSON.stringify(description)).slice(0, 32);
+}
+
+/** The `RunStarted` event of a partition: what made the outputs that carry its id. */
+function announcementOf(codec: Codec, description: RunDescription, runId: string) {
   return (partition: number, streamTimeMs: number): NewRecord => {
     const knownAtMs = Number.isFinite(streamTimeMs) ? streamTimeMs : 0;
-    const value: RunStarted = {
-      runId,
-      knownAtMs,
-      partition,
-      codeVersion,
-      configurationHash,
-      processors: processors.map(({ name, version }) => `${name}@${version}`),
-    };
+    const value: RunStarted = { runId, knownAtMs, partition, ...description };
     return {
       topic: 'runs',
       key: String(partition),

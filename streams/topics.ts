@@ -61,7 +61,7 @@ export const TOPICS: readonly Topic[] = [
   derived('revisions.requested', 'RevisionRequested', 'site', 'Days older than the hot state that late readings touched.'),
   derived('notices', 'DataNotice', 'site', 'What the data show about themselves: doubles, resets, swaps, stuck meters, outliers.'),
   { ...derived('rejected', 'Rejected', 'site', 'Whatever could not be used, with bytes and reason.'), cleanup: 'keep' },
-  derived('runs', 'RunStarted', 'partition', 'Code version, configuration and seed of each run of a task.'),
+  derived('runs', 'RunStarted', 'partition', 'What made the outputs of each run of a task: code, configuration, seed, models, schemas.'),
   { ...derived('sites.latest', 'SiteDeclared', 'site', 'Latest declaration of each site, for readers that start late.'), cleanup: 'compact' },
 ];
 

@@ -1,9 +1,10 @@
 /** `iflex replay --verify`: what the log holds is what its facts give. */
 import { TOPOLOGY } from '../../processors/topology.ts';
 import { differencesOf } from '../../replay/compare-events.ts';
+import { describeRunDifferences, recordedRun } from '../../replay/compare-runs.ts';
 import type { Codec } from '../../schemas/codec.ts';
 import { PARTITION_COUNT } from '../../streams/limits.ts';
-import { stateLabel } from '../../streams/run.ts';
+import { describeRun, stateLabel } from '../../streams/run.ts';
 import { type Verification, verifyTask } from '../../streams/verify.ts';
 import { codeVersion } from '../code-version.ts';
 import { configurationHash } from '../pipeline.ts';
@@ -17,6 +18,7 @@ import { showProgress } from './progress.ts';
 export async function verifyNamespace(url: string, namespace: string, fromMs: number | null): Promise<void> {
   await withExistingLog(url, namespace, async ({ log, codec }) => {
     console.log(`Verifying "${namespace}" with iflex ${codeVersion()}.`);
+    const now = describeRun({ codec, processors: TOPOLOGY, codeVersion: codeVersion(), configurationHash: configurationHash() });
     const label = stateLabel(TOPOLOGY, configurationHash());
     const progress = showProgress({ label: 'Verifying', total: PARTITION_COUNT, unit: 'tasks' });
     const lines: string[] = [];
@@ -30,6 +32,10 @@ export async function verifyNamespace(url: string, namespace: string, fromMs: nu
         : 'from its first step';
       if (verified.steps > 0) lines.push(`Task ${partition}, ${begin}: ${verified.records} facts, ${verified.outputs} events emitted`);
       lines.push(...differenceLines(codec, verified));
+      if (verified.difference !== null) {
+        const recorded = await recordedRun(log, codec, partition, verified.found?.headers.run);
+        lines.push(...describeRunDifferences(recorded, now).map((line) => `  ${line}`));
+      }
       progress.update(partition + 1);
     }
     progress.finish();

@@ -13,6 +13,7 @@ import { registerSchemas } from '../../infra/cli/schemas.ts';
 import { registerTopics } from '../../infra/cli/topics.ts';
 import { PROJECT_FOLDER } from '../../infra/engine.ts';
 import { writeNewPilot, writeNewSite } from '../../replay/instance/new-instance.ts';
+import { openPostgresLog } from '../../streams/postgres-log.ts';
 import { openTestEngine } from '../engine.ts';
 import { feedNew } from '../replay/replaying.ts';
 import { simulatedFacts } from '../replay/simulated-facts.ts';
@@ -160,5 +161,20 @@ describe('the command line', () => {
     };
     const [all, first] = [await events(whole), await events(part)];
     assert.ok(first > 0 && first < all, `${first} of ${all}`);
+  });
+
+  // The last, as it spoils the log that the others look at.
+  it('verifies no log that holds what its facts do not give, and says which run made it', async (t) => {
+    const log = await openPostgresLog({ url: engine.url, namespace: source });
+    t.after(() => log.close());
+    const partition = (await log.endOffsets('resampled.60m')).findIndex((end) => end > 0);
+    const [stray] = (await log.read({ topic: 'resampled.60m', partition }, 0, { maxRecords: 1, maxBytes: 1 })).records;
+    await log.append([stray]);
+    const verified = await run('replay', '--source', source, '--verify');
+    const status = process.exitCode;
+    process.exitCode = undefined;
+    assert.equal(status, 1);
+    assert.match(verified, /differs: The log holds resampled\.60m\/\d+:\d+, which the replay did not emit\./);
+    assert.match(verified, /^ {2}run [0-9a-f]{32} made the events, otherwise than this replay:\n {4}codeVersion: "test", now "0\.1\.0/m);
   });
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startPipeline } from '../../infra/pipeline.ts';
 import { feed } from '../../replay/facts.ts';
+import type { RunStarted } from '../../schemas/types.ts';
 import { MINUTE_MS } from '../../streams/limits.ts';
 import { openClient } from '../../streams/postgres.ts';
 import { scenarioFacts } from '../crash/scenario.ts';
@@ -60,6 +61,11 @@ test('each partition announces its run once, and outputs carry its id, also afte
     for (const partition of runs.keys()) {
       const { records } = await log.read({ topic: 'resampled.15m', partition }, 0, { maxRecords: 1_000, maxBytes: 2 ** 22 });
       for (const record of records) assert.equal(record.headers.run, running.runId);
+      for (const { headers, value } of (await log.read({ topic: 'runs', partition }, 0, { maxRecords: 9, maxBytes: 2 ** 22 })).records) {
+        const { runId, schemas, seed, models } = codec.decodeAs('RunStarted', value) as RunStarted;
+        assert.deepEqual([runId, headers.id, seed, models], [running.runId, running.runId, null, []]);
+        assert.deepEqual(schemas, codec.registered());
+      }
     }
     await pipeline.stop();
   }
