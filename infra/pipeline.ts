@@ -29,6 +29,7 @@ import {
 } from '../streams/limits.ts';
 import { openPostgresLog } from '../streams/postgres-log.ts';
 import type { Processor } from '../streams/processor.ts';
+import { REQUESTS } from '../streams/reload-answers.ts';
 import { isConnectionLost, keepGoing } from '../streams/retry.ts';
 import { type Running, runTasks, topicsOf } from '../streams/run.ts';
 import { openRegistry } from '../streams/schema-registry.ts';
@@ -166,13 +167,13 @@ export async function untilDrained({ log, store, processors, signal }: Draining)
 async function isQuiet(log: EventLog, processors: readonly Processor[]): Promise<boolean> {
   const { inputs, outputs } = topicsOf(processors);
   const before = await endsOf(log, [...inputs, ...outputs]);
+  const reads = outputs.includes(REQUESTS) ? [...inputs, REQUESTS] : inputs;
   for (let partition = 0; partition < PARTITION_COUNT; partition++) {
     const positions = await log.taskPositions(partition);
-    const behind = inputs.filter((topic) => (positions[topic] ?? 0) < before.get(topic)![partition]);
+    // A task's position in the requests is after the one whose answer it took last.
+    const behind = reads.filter((topic) => (positions[topic] ?? 0) < before.get(topic)![partition]);
     if (behind.length > 0 && (await hasRecords(log, partition, positions, behind))) return false;
   }
-  const answers = before.get('day.reloaded') ?? [];
-  if (before.get('revisions.requested')?.some((end, partition) => answers[partition] < end)) return false;
   const after = await endsOf(log, [...inputs, ...outputs]);
   return [...before].every(([topic, ends]) => ends.every((end, partition) => after.get(topic)![partition] === end));
 }

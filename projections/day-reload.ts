@@ -8,6 +8,7 @@ import { hash } from 'node:crypto';
 import type { Codec } from '../schemas/codec.ts';
 import type { DayReloaded, Rejected, RevisionRequested } from '../schemas/types.ts';
 import type { EventLog, LogRecord, NewRecord, Positions } from '../streams/event-log.ts';
+import { latestRecord } from '../streams/latest-record.ts';
 import {
   FEED_BATCH_BYTES,
   MAX_EVENT_BYTES,
@@ -16,14 +17,13 @@ import {
   PARTITION_COUNT,
   REJECTED_BYTES_KEPT,
 } from '../streams/limits.ts';
+import { ANSWERS, answerHeaders, nextRequest, REQUESTS } from '../streams/reload-answers.ts';
 import { READINGS_TOPICS } from '../streams/topics.ts';
 import { previousWindows } from './previous-windows.ts';
 import { hasReached } from './project.ts';
 import { type RawReading, rawReadingsOfDays, type WantedDay } from './raw-days.ts';
 import type { ProjectionStore } from './store.ts';
 
-const REQUESTS = 'revisions.requested';
-const ANSWERS = 'day.reloaded';
 const SERIES_TOPICS = ['resampled.5m', 'resampled.15m', 'resampled.60m'];
 const IDLE_WAIT_MS = 500;
 const CATCH_UP_WAIT_MS = 20;
@@ -46,7 +46,11 @@ interface Request extends WantedDay {
 /** Runs until the signal. Reloads wait for the projections to have all that was emitted before the request. */
 export async function reloadDays(options: ReloadOptions): Promise<void> {
   const { log, signal } = options;
-  const answered = await log.endOffsets(ANSWERS);
+  const answered: number[] = [];
+  for (let partition = 0; partition < PARTITION_COUNT; partition++) {
+    const latest = await latestRecord(log, { topic: ANSWERS, partition });
+    answered.push(latest ? nextRequest(latest) : 0);
+  }
   while (!signal.aborted) {
     const looks = answered.map((offset, partition) => ({ at: { topic: REQUESTS, partition }, offset }));
     const results = await log.readMany(looks, { maxRecords: MAX_REQUESTS, maxBytes: MAX_STEP_BYTES });
@@ -115,8 +119,7 @@ async function waitForRows({ log, store, signal }: ReloadOptions, partition: num
 function answerRecords(codec: Codec, request: Request, raw: readonly RawReading[], previous: DayReloaded['previous']): NewRecord[] {
   const { record } = request;
   const headers = {
-    source: 'reload',
-    number: record.offset,
+    ...answerHeaders(record.offset, 0),
     knownAtMs: request.knownAtMs,
     causes: `${record.headers.id} ${REQUESTS}/${record.partition}:${record.offset}-${record.offset}`,
   };

@@ -17,6 +17,7 @@ import {
   PARTITION_COUNT,
 } from './limits.ts';
 import type { Processor } from './processor.ts';
+import { ANSWERS, endsAnswer, nextRequest, REQUESTS } from './reload-answers.ts';
 import { isConnectionLost, Patience } from './retry.ts';
 
 export interface TaskOptions {
@@ -51,8 +52,6 @@ export interface TaskProgress {
   lastFailure: string | null;
 }
 
-const REQUESTS = 'revisions.requested';
-const RELOADED = 'day.reloaded';
 /** What a further attempt cannot cure. */
 const FINAL: ReadonlySet<string> = new Set(['TASK_FENCED', 'CONFIG_INVALID']);
 
@@ -74,7 +73,10 @@ export class Task {
   private announced = false;
   /** Whether memory is what the log has; if not, it is restored before the next step. */
   private restored = false;
-  /** Reloads asked for and not yet answered: nothing else is read until they are, so that the order is the same in every run. */
+  /**
+   * Reloads asked for and not yet answered: nothing else is read until they are, so that the order is the same in every
+   * run. The task's position in the requests is after the one whose answer it took last.
+   */
   private awaitedReloads = 0;
 
   constructor(options: TaskOptions) {
@@ -101,10 +103,22 @@ export class Task {
     this.positions = { ...state.positions };
     this.inputs = this.drive.inputs.map((topic) => ({ topic, buffer: [], at: 0, fetchOffset: this.positions[topic] ?? 0 }));
     this.resetStep();
-    const [requested, announced] = await Promise.all([log.endOffsets(REQUESTS), this.lastRun()]);
-    this.awaitedReloads = requested[partition] - (this.positions[RELOADED] ?? 0);
+    const [requested, announced] = await Promise.all([this.countRequests(), this.lastRun()]);
+    this.awaitedReloads = requested;
     this.announced = announced === run?.id;
     this.restored = true;
+  }
+
+  /** Requests that no answer was taken for. They are counted, as a difference of offsets counts holes too. */
+  private async countRequests(): Promise<number> {
+    const at = { topic: REQUESTS, partition: this.partition };
+    let count = 0;
+    for (let offset = this.positions[REQUESTS] ?? 0; ; ) {
+      const { records, nextOffset } = await this.options.log.read(at, offset, { maxRecords: MAX_STEP_RECORDS, maxBytes: MAX_STEP_BYTES });
+      if (nextOffset === offset) return count;
+      count += records.length;
+      offset = nextOffset;
+    }
   }
 
   /** Id of the run that was announced last, so that a restart of the same run is not another one. */
@@ -170,7 +184,7 @@ export class Task {
 
   /** Answers that are there are taken in one step. For further ones the step ends, as they may wait for its commit. */
   private hasAnswer(): boolean {
-    return this.inputs.some((input) => input.topic === RELOADED && input.at < input.buffer.length);
+    return this.inputs.some((input) => input.topic === ANSWERS && input.at < input.buffer.length);
   }
 
   /**
@@ -219,7 +233,7 @@ export class Task {
     let best: Input | null = null;
     for (const input of this.inputs) {
       if (input.at >= input.buffer.length) continue;
-      if (this.awaitedReloads > 0 && input.topic !== RELOADED) continue;
+      if (this.awaitedReloads > 0 && input.topic !== ANSWERS) continue;
       if (best === null || comesBefore(input, best)) best = input;
     }
     return best;
@@ -231,7 +245,10 @@ export class Task {
     this.stepRecords++;
     this.stepBytes += record.value.length;
     this.positions[record.topic] = record.offset + 1;
-    if (record.topic === RELOADED) this.awaitedReloads--;
+    if (endsAnswer(record)) {
+      this.positions[REQUESTS] = nextRequest(record);
+      this.awaitedReloads--;
+    }
     for (let i = before; i < this.drive.outputs.length; i++) if (this.drive.outputs[i].topic === REQUESTS) this.awaitedReloads++;
     const last = this.journal.at(-1);
     if (last?.topic === record.topic) {
