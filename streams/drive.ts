@@ -3,14 +3,15 @@
  * memory of one task. Each fact goes depth-first through all processors; what they emit is encoded, given an id that is
  * a hash of its content, and handed on to the processors that read it.
  */
-import { hash } from 'node:crypto';
 import { bodyOf, type Codec, CodecError } from '../schemas/codec.ts';
-import type { Rejected } from '../schemas/types.ts';
 import type { ErrorCode } from './errors.ts';
 import type { LogRecord, NewRecord } from './event-log.ts';
-import { MAX_EVENT_BYTES, REJECTED_BYTES_KEPT } from './limits.ts';
+import { MAX_EVENT_BYTES } from './limits.ts';
 import type { Emit, Processor, ProcessorEvent, Reject } from './processor.ts';
 import { ReadRanges } from './read-ranges.ts';
+import { readingCountOf } from './reading-columns.ts';
+import { causesOf, contentId, idOf } from './record-ids.ts';
+import { rejectedEvent } from './rejected-event.ts';
 import { StateReader, StateWriter } from './state-bytes.ts';
 import { findTopic, type Topic } from './topics.ts';
 
@@ -33,6 +34,8 @@ interface KeyMemory {
   /** Latest knownAt of all that the key has read: nothing that it emits was known earlier. */
   knownAtMs: number;
   touched: boolean;
+  /** Made for the event that is being taken in: kept only if that leaves something. */
+  fresh: boolean;
   /** The next delta holds all of its state: what has changed since the last commit went lost with an undone event. */
   whole: boolean;
 }
@@ -49,11 +52,6 @@ const STATE_FORM = 2;
 const REFILLED = new Set(['ReadingsDelivery', 'Tick']);
 /** An event of a suspect that throws twice goes to `rejected`: what fails by chance once is none of the event's doing. */
 const MAX_EVENT_ATTEMPTS = 2;
-
-/** Identifies records for causes: source#number of facts, the hash of derived ones. */
-export function idOf(record: NewRecord): string {
-  return record.headers.id ?? `${record.headers.source}#${record.headers.number}`;
-}
 
 export class Drive {
   /** Filled by `take`, emptied by the caller. */
@@ -135,7 +133,7 @@ export class Drive {
           ? `The event says that it became known at ${value.knownAtMs}, its headers say ${record.headers.knownAtMs}.`
           : undefined;
     if (problem === undefined) return value;
-    this.reject(record, 'EVENT_INVALID', problem);
+    this.reject(record, 'EVENT_INVALID', problem, { readingCount: readingCountOf(topic.schema, value) });
     return undefined;
   }
 
@@ -165,6 +163,31 @@ export class Drive {
     const memory = this.memoryOf(record.key);
     this.touch(memory);
     this.guarded(record, memory, this.deliverFact);
+    if (memory.fresh) this.keepIfChanged(memory);
+  }
+
+  /**
+   * Forgets a key whose first event has left the state of all processors as it was: deliveries for keys that nobody
+   * declares would else fill memory and snapshots for ever. What such an event was known by, and that it was read, goes
+   * with it: nothing comes of it.
+   */
+  private keepIfChanged(taken: KeyMemory): void {
+    const { key } = taken;
+    taken.fresh = false;
+    // Where the event was undone, another memory stands in its place.
+    const memory = this.keys.get(key)!;
+    if (this.stateBytes(memory.states).equals(this.stateBytes(this.processors.map((processor) => processor.initialState(key))))) {
+      this.keys.delete(key);
+      this.touchedKeys.delete(key);
+      this.latestMemory = undefined;
+    }
+  }
+
+  private stateBytes(states: readonly unknown[]): Buffer {
+    this.processors.forEach((processor, i) => {
+      processor.encodeChanges(states[i], this.savepoint, true);
+    });
+    return this.savepoint.finish();
   }
 
   private readonly deliverFact = (memory: KeyMemory): void => {
@@ -177,7 +200,10 @@ export class Drive {
   private memoryOf(key: string): KeyMemory {
     if (this.latestMemory?.key === key) return this.latestMemory;
     let memory = this.keys.get(key);
-    if (!memory) this.keys.set(key, (memory = this.emptyMemory(key)));
+    if (!memory) {
+      this.keys.set(key, (memory = this.emptyMemory(key)));
+      memory.fresh = true;
+    }
     return (this.latestMemory = memory);
   }
 
@@ -192,6 +218,7 @@ export class Drive {
       ranges: new ReadRanges(),
       knownAtMs: Number.NEGATIVE_INFINITY,
       touched: false,
+      fresh: false,
       whole: false,
     };
     return memory;
@@ -228,7 +255,9 @@ export class Drive {
         current.whole = current.touched = true;
       }
     }
-    this.reject(record, 'PROCESSOR_FAILED', `A processor failed on this event for ${key}; its state was left as it was.`, {}, key);
+    const readingCount = record.topic === 'ticks' ? 0 : readingCountOf(this.latestTopic!.schema, this.fact.value);
+    const reason = `A processor failed on this event for ${key}; its state was left as it was.`;
+    this.reject(record, 'PROCESSOR_FAILED', reason, { readingCount }, key);
   }
 
   private deliver(memory: KeyMemory, event: ProcessorEvent): void {
@@ -284,19 +313,8 @@ export class Drive {
     at: { pointId?: string; startMs?: number; readingCount?: number } = {},
     key = record.key,
   ): void {
-    const rejected: Rejected = {
-      siteId: key || null,
-      knownAtMs: Math.max(record.headers.knownAtMs, this.streamTimeMs),
-      code,
-      reason,
-      source: `${record.topic}/${record.partition}/${record.offset}`,
-      pointId: at.pointId ?? null,
-      startMs: at.startMs ?? null,
-      readingCount: at.readingCount ?? 0,
-      bytes: record.value.subarray(0, REJECTED_BYTES_KEPT),
-      byteLength: record.value.length,
-      sha256: hash('sha256', record.value),
-    };
+    const knownAtMs = Math.max(record.headers.knownAtMs, this.streamTimeMs);
+    const rejected = rejectedEvent(record, knownAtMs, code, reason, at, key);
     this.publish(
       record,
       key,
@@ -371,17 +389,4 @@ export class Drive {
     this.streamTimeMs = from.double();
     while (!from.done) this.decodeKey(from);
   }
-}
-
-function causesOf(trigger: LogRecord, { byTopic }: ReadRanges): string {
-  let causes = `${idOf(trigger)} ${trigger.topic}/${trigger.partition}:${trigger.offset}-${trigger.offset}`;
-  for (const [topic, { first, last }] of byTopic)
-    if (topic !== trigger.topic || first !== trigger.offset) causes += ` ${topic}/${trigger.partition}:${first}-${last}`;
-  return causes;
-}
-
-/** Id of a derived event: SHA-256 of processor, topic, key, body and the trigger's id, cut to 128 bits (hex). */
-export function contentId(processor: string, topic: string, key: string, body: Uint8Array, triggerId: string): string {
-  const head = Buffer.from(`${processor}\0${topic}\0${key}\0${triggerId}\0`);
-  return hash('sha256', Buffer.concat([head, body])).slice(0, 32);
 }

@@ -39,6 +39,8 @@ export const MAX_STEPS_UNDER_WAY = 2;
 export const RECONNECT_WITHIN_MS = 15 * MINUTE_MS;
 /** Readings stamped later than the latest tick plus this are rejected (a meter clock in 2038). */
 export const MAX_FUTURE_MS = 10 * MINUTE_MS;
+/** The ticks of a clock that was down may lag so far behind the time at which a delivery became known; beyond it that time is not believed. */
+export const MAX_CLOCK_LAG_MS = 7 * DAY_MS;
 /** Readings of so many hours before the latest tick stay in memory; older ones revise by reload of their day. */
 export const HOT_MS = 4 * HOUR_MS;
 /** A window closes this long after its end, so that ordinary transport delay does not revise. */
@@ -60,12 +62,18 @@ export const RELOAD_MAX_WAIT_MS = 6 * HOUR_MS;
 export const MAX_PENDING_DAYS = 800;
 /** Raw readings per point in hot state: one a second for the six hours that pass before the oldest are let go, with room. */
 export const MAX_HOT_READINGS = 24_576;
-/** Longest source interval, hold and agreed delay of a point (ms): what the hot state may have to reach back for. */
+/** Longest agreed delay of a point (ms): what the hot state may have to reach back for. */
 export const MAX_POINT_SPAN_MS = 31 * DAY_MS;
+/** Longest spacing and hold of a point (ms), in whole days: declarations carry both as 32-bit milliseconds. */
+export const MAX_POINT_INTERVAL_MS = 24 * DAY_MS;
+/** Readings in memory reach back no further from the newest one: their times are 32-bit milliseconds. */
+export const MAX_HOT_SPAN_MS = 49 * DAY_MS;
 /** A clock that stood still makes up for so much of the time since its latest tick: after it, no window of a silent point is due. */
 export const CLOCK_CATCH_UP_MS = 2 * MAX_POINT_SPAN_MS + MAX_SILENCE_MS + DAY_MS;
 /** Points of a site. */
 export const MAX_POINTS_PER_SITE = 500;
+/** Different points that a site has in all its time, as those that were removed have windows in the log. */
+export const MAX_POINTS_EVER = 5_000;
 /** Rows an API page holds at most. */
 export const MAX_PAGE_ROWS = 10_000;
 /** Rows of an API page where the request does not say. */

@@ -1,11 +1,12 @@
 /** What columns of readings must be like to be used: one rule for the hot path and for reloads of old days. */
-import type { PointKind, PointReadings } from '../schemas/types.ts';
+import type { PointKind, PointReadings, ReadingsDelivery } from '../schemas/types.ts';
 import { MAX_INTERVAL_MILLI_WH, MAX_POWER_W, MAX_VALUE } from './limits.ts';
 
 const EARLIEST_MS = 0;
 const WORST_QUALITY = 3;
 
-const UNIT_OF_KIND: Record<string, string> = {
+const UNIT_OF_KIND: Record<PointKind, PointReadings['unit']> = {
+  UNKNOWN: 'UNKNOWN',
   MEAN_POWER: 'WATT',
   INSTANT_POWER: 'WATT',
   INTERVAL_ENERGY: 'MILLIWATT_HOUR',
@@ -14,10 +15,18 @@ const UNIT_OF_KIND: Record<string, string> = {
   STATE: 'CODE',
 };
 
-/** Why a series cannot be used as a whole, or undefined. */
-export function seriesProblem(kind: PointKind, series: PointReadings): ['UNIT_MISMATCH' | 'EVENT_INVALID', string] | undefined {
-  if (series.unit !== UNIT_OF_KIND[kind])
-    return ['UNIT_MISMATCH', `A point of kind ${kind} takes ${UNIT_OF_KIND[kind]}, not ${series.unit}.`];
+/** The one unit in which readings of a kind of point come. */
+export function unitOf(kind: PointKind): PointReadings['unit'] {
+  return UNIT_OF_KIND[kind];
+}
+
+/** Why a series cannot be used as a whole, or undefined. `unit` is that of the kind, which a hot path has at hand. */
+export function seriesProblem(
+  kind: PointKind,
+  series: PointReadings,
+  unit = unitOf(kind),
+): ['UNIT_MISMATCH' | 'EVENT_INVALID', string] | undefined {
+  if (series.unit !== unit) return ['UNIT_MISMATCH', `A point of kind ${kind} takes ${unit}, not ${series.unit}.`];
   const isEnergy = series.unit === 'MILLIWATT_HOUR';
   const count = series.startMs.length;
   const values = isEnergy ? series.energyMilliWh.length : series.value.length;
@@ -28,6 +37,12 @@ export function seriesProblem(kind: PointKind, series: PointReadings): ['UNIT_MI
   for (let i = 0; i < qualities; i++)
     if (series.quality[i] > WORST_QUALITY) return ['EVENT_INVALID', `There is no quality ${series.quality[i]}.`];
   return undefined;
+}
+
+/** How many readings an event of a schema brings, usable or not. */
+export function readingCountOf(schema: string, value: unknown): number {
+  if (schema !== 'ReadingsDelivery') return 0;
+  return (value as ReadingsDelivery).series.reduce((sum, { startMs }) => sum + startMs.length, 0);
 }
 
 /** Largest magnitude that a reading of a kind may have, so that no sum over a window leaves what an event can hold. */

@@ -18,6 +18,8 @@ import type { SiteState } from './resampler.ts';
 import { computeWindows, coveredThroughMs, hasEnergy, JITTER_LOOKBACK, reachMs, waitMs } from './segments.ts';
 import { STEP_MS, WindowScratch } from './window-scratch.ts';
 
+const LONG_SILENCE_MS = MAX_SILENCE_MS + DAY_MS;
+
 /** Reused for every window: filled and read within one call. */
 const scratch = new WindowScratch();
 const window = emptyWindow();
@@ -48,9 +50,16 @@ export function closeWindows(site: SiteState, tickMs: number, emit: Emit): void 
   emission.end();
   if (!waiting) return;
   for (const point of site.points.values()) {
+    if (point.pending === null && !point.removed) continue;
+    // A reload before all is closed would take the windows up to its day for closed.
+    if (isBehind(point, tickMs)) continue;
     if (point.pending !== null) requestReloads(site, point, tickMs, emit);
     if (point.removed) forgetOnceQuiet(site, point, tickMs);
   }
+}
+
+function isBehind(point: PointState, tickMs: number): boolean {
+  return point.openedFromMs !== Number.POSITIVE_INFINITY && point.closedToMs < closableToMs(point, tickMs);
 }
 
 /** When the next window closes without any further reading, or the next hour of readings is let go. */
@@ -65,9 +74,12 @@ function dueMs(point: PointState, tickMs: number): number {
 /** A removed point goes once nothing of it is hot or waits. */
 function forgetOnceQuiet(site: SiteState, point: PointState, tickMs: number): void {
   const waits = point.dirty !== null || point.pending !== null;
-  if (waits || point.closedToMs > hotFromMs(point, tickMs)) return;
-  site.points.delete(point.declared.pointId);
-  site.forgotten.push(point.declared.pointId);
+  const hotMs = hotFromMs(point, tickMs);
+  if (waits || point.closedToMs > hotMs) return;
+  const { pointId, kind, intervalMs } = point.declared;
+  site.points.delete(pointId);
+  site.forgotten.push(pointId);
+  if (point.closedToMs !== Number.NEGATIVE_INFINITY) site.retired.set(pointId, { kind, intervalMs, completeFromMs: hotMs });
 }
 
 /**
@@ -83,30 +95,40 @@ function closableToMs(point: PointState, tickMs: number): number {
   return Math.floor(Math.min(boundMs, lastMs) / STEP_MS) * STEP_MS;
 }
 
+/**
+ * Closes up to the end of a UTC day, so that the outputs of one tick stay small however much is due at once: the
+ * closings that follow go on with the next days.
+ */
 function close(site: SiteState, point: PointState, closeToMs: number, tickMs: number, emission: Emission, emit: Emit): void {
   const closeThrough = (endMs: number) => {
-    while (point.closedToMs < endMs) {
-      const toMs = Math.min(endMs, (Math.floor(point.closedToMs / DAY_MS) + 1) * DAY_MS);
-      closeStretch(site, point, toMs, tickMs, emission, emit);
-      point.closedToMs = toMs;
-    }
+    if (point.closedToMs >= endMs) return;
+    const toMs = Math.min(endMs, (Math.floor(point.closedToMs / DAY_MS) + 1) * DAY_MS);
+    closeStretch(site, point, toMs, tickMs, emission, emit);
+    point.closedToMs = toMs;
   };
   point.touched = true;
-  if (closeToMs - point.closedToMs > MAX_SILENCE_MS + DAY_MS) {
-    closeThrough(Math.ceil(point.closedToMs / HOUR_MS) * HOUR_MS);
-    skipSilence(point, closeToMs, tickMs);
+  if (closeToMs - point.closedToMs > LONG_SILENCE_MS) {
+    const resumeMs = resumptionMs(point, closeToMs, tickMs);
+    if (resumeMs - point.closedToMs > LONG_SILENCE_MS) {
+      closeThrough(Math.ceil(point.closedToMs / HOUR_MS) * HOUR_MS);
+      skipSilence(point, resumeMs, tickMs);
+    }
   }
   closeThrough(closeToMs);
 }
 
 /** After a long silence the windows go on with the reading that ended it, not with a stretch nobody measured. */
-function skipSilence(point: PointState, closeToMs: number, tickMs: number): void {
+function resumptionMs(point: PointState, closeToMs: number, tickMs: number): number {
+  const { hot, closedToMs } = point;
+  const next = hot.firstAtOrAfter(closedToMs);
+  if (next === hot.count) return closedToMs;
+  // Within the hot range all windows are closed, since the reading may tell about some before it (registers).
+  return Math.floor(Math.min(hot.startMs(next), hotFromMs(point, tickMs), closeToMs) / HOUR_MS) * HOUR_MS;
+}
+
+function skipSilence(point: PointState, resumeMs: number, tickMs: number): void {
   const { hot, declared, closedToMs } = point;
   const next = hot.firstAtOrAfter(closedToMs);
-  if (next === hot.count) return;
-  // Within the hot range all windows are closed, since the reading may tell about some before it (registers).
-  const resumeMs = Math.floor(Math.min(hot.startMs(next), hotFromMs(point, tickMs), closeToMs) / HOUR_MS) * HOUR_MS;
-  if (resumeMs <= closedToMs) return;
   point.closedToMs = point.openedFromMs = resumeMs;
   // What a register says about the silence itself, if it says anything, is left to the reload of those days.
   if (declared.kind === 'REGISTER' && hot.startMs(next) - closedToMs <= MAX_REGISTER_GAP_MS)
@@ -143,7 +165,7 @@ function summarise(site: SiteState, point: PointState, hour: Window, outlier: bo
   if (hour.coveredMs === 0 || !hasEnergy(point.declared.kind)) return;
   const { summary } = point;
   const wasStuck = summary.isStuck(hour.startMs);
-  summary.add(hour.startMs, hour.mean, hour.min, hour.max);
+  summary.add(hour.startMs, hour.mean, hour.min, hour.max, hour.readingCount);
   if (!wasStuck && summary.isStuck(hour.startMs + HOUR_MS))
     emitNotice(site, point, 'STUCK', summary.stuckSinceMs, tickMs, hour.mean, null, emit);
   if (outlier) emitNotice(site, point, 'OUTLIER', hour.startMs, tickMs, hour.mean, null, emit);

@@ -1,7 +1,8 @@
 /** How one point's readings of a delivery enter the hot state, and what each of them sets off. */
 import type { PointReadings } from '../../schemas/types.ts';
-import { DAY_MS, HOT_MS, HOUR_MS, MAX_FUTURE_MS, MAX_PENDING_DAYS, MAX_REGISTER_GAP_MS } from '../../streams/limits.ts';
+import { DAY_MS, HOT_MS, HOUR_MS, MAX_CLOCK_LAG_MS, MAX_FUTURE_MS, MAX_PENDING_DAYS, MAX_REGISTER_GAP_MS } from '../../streams/limits.ts';
 import type { Emit, ProcessorEvent, Reject } from '../../streams/processor.ts';
+import { seriesProblem } from '../../streams/reading-columns.ts';
 import { type PointState, REASON_CORRECTED, REASON_LATE } from './point-state.ts';
 import type { SiteState } from './resampler.ts';
 import { affectedFromMs, affectedToMs, bearsOnHot, registerChange, waitMs } from './segments.ts';
@@ -12,24 +13,26 @@ const EARLIEST_MS = 0;
 
 /**
  * Start of a point's hot range at a time: full hours, so that every window of it can be recomputed, and as much earlier
- * as its readings may come later by agreement.
+ * as its readings may come later by agreement, but never before what memory still holds whole.
  */
-export function hotFromMs(point: PointState, timeMs: number): number {
-  return Math.floor((timeMs - HOT_MS - waitMs(point.declared)) / HOUR_MS) * HOUR_MS;
+export function hotFromMs({ declared, completeFromMs }: PointState, timeMs: number): number {
+  return Math.max(completeFromMs, Math.floor((timeMs - HOT_MS - waitMs(declared)) / HOUR_MS) * HOUR_MS);
 }
 
-/** Why a series cannot be used as a whole, or undefined. */
-function seriesProblem(point: PointState, series: PointReadings): ['UNIT_MISMATCH' | 'EVENT_INVALID', string] | undefined {
-  if (series.unit !== point.unit)
-    return ['UNIT_MISMATCH', `A point of kind ${point.declared.kind} takes ${point.unit}, not ${series.unit}.`];
-  const count = series.startMs.length;
-  const values = point.isEnergy ? series.energyMilliWh.length : series.value.length;
-  const others = point.isEnergy ? series.value.length : series.energyMilliWh.length;
-  const qualities = series.quality.length;
-  if (values !== count || others !== 0 || (qualities !== count && qualities !== 1))
-    return ['EVENT_INVALID', `The columns do not fit: ${count} starts, ${values} values, ${qualities} qualities.`];
-  for (let i = 0; i < qualities; i++) if (series.quality[i] > 3) return ['EVENT_INVALID', `There is no quality ${series.quality[i]}.`];
-  return undefined;
+/** Stream time; before the first tick an event's own time stands for it. */
+export function clockOf({ streamTimeMs, knownAtMs }: ProcessorEvent): number {
+  return streamTimeMs === Number.NEGATIVE_INFINITY ? knownAtMs : streamTimeMs;
+}
+
+/**
+ * Latest start of a reading that is taken. The ticks decide; where they lag, because the clock was down and its hourly
+ * ticks still make up for that, the time at which a delivery became known is as good: it is the clock of an adapter or an
+ * importer, never that of a meter. It is believed for a week of lag at most. What it lets in moves no time (only ticks
+ * close windows, and memory reaches back further than a week), so a wrong one bears on readings of its own point only.
+ */
+function latestStartMs(clockMs: number, knownAtMs: number): number {
+  const believed = knownAtMs > clockMs && knownAtMs <= clockMs + MAX_CLOCK_LAG_MS;
+  return (believed ? knownAtMs : clockMs) + MAX_FUTURE_MS;
 }
 
 export function takeReadings(
@@ -40,13 +43,12 @@ export function takeReadings(
   emit: Emit,
   reject: Reject,
 ): void {
-  const problem = seriesProblem(point, series);
+  const problem = seriesProblem(point.declared.kind, series, point.unit);
   if (problem) return reject(problem[0], problem[1], { pointId: series.pointId, readingCount: series.startMs.length });
   const { hot } = point;
   const values = point.isEnergy ? series.energyMilliWh : series.value;
-  // Before the first tick the delivery's own time stands for the clock.
-  const clockMs = event.streamTimeMs === Number.NEGATIVE_INFINITY ? event.knownAtMs : event.streamTimeMs;
-  const latestMs = clockMs + MAX_FUTURE_MS;
+  const clockMs = clockOf(event);
+  const latestMs = latestStartMs(clockMs, event.knownAtMs);
   const device = point.deviceIndex(series.deviceId) << 2;
   const { quality } = series;
   const limit = point.valueLimit;
@@ -235,7 +237,7 @@ export function emitNotice(
 }
 
 const REASON_TEXT = {
-  READING_IN_FUTURE: 'stamped more than 10 minutes after stream time',
+  READING_IN_FUTURE: 'stamped more than 10 minutes after stream time and after they became known',
   READING_OUT_OF_RANGE: 'with a time or value out of range',
   READING_BUFFER_FULL: 'more than the hot state or the waiting days can hold',
 } as const;

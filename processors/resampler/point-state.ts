@@ -1,5 +1,5 @@
 import type { PointDeclared, PointReadings } from '../../schemas/types.ts';
-import { valueLimitOf } from '../../streams/reading-columns.ts';
+import { unitOf, valueLimitOf } from '../../streams/reading-columns.ts';
 import type { StateReader, StateWriter } from '../../streams/state-bytes.ts';
 import { HotReadings } from './hot-readings.ts';
 import { Revisions } from './revisions.ts';
@@ -13,16 +13,6 @@ export const REASON_RELOADED = 3;
 
 /** A reading's mark has six bits for its device. */
 const MAX_DEVICES = 64;
-
-const UNIT_OF_KIND: Record<PointDeclared['kind'], PointReadings['unit']> = {
-  UNKNOWN: 'UNKNOWN',
-  MEAN_POWER: 'WATT',
-  INSTANT_POWER: 'WATT',
-  INTERVAL_ENERGY: 'MILLIWATT_HOUR',
-  REGISTER: 'MILLIWATT_HOUR',
-  TEMPERATURE: 'DEGREE_CELSIUS',
-  STATE: 'CODE',
-};
 
 /** A UTC day older than the hot state that late readings have touched. */
 export interface PendingDay {
@@ -47,6 +37,8 @@ export class PointState {
   closedToMs = Number.NEGATIVE_INFINITY;
   /** Hot windows before this have never been emitted: start of the first reading, or of the first one after a silence. */
   openedFromMs = Number.POSITIVE_INFINITY;
+  /** Readings and revisions before this may have been let go under an earlier declaration: nothing before it is hot again. */
+  completeFromMs = Number.NEGATIVE_INFINITY;
   readonly revisions = new Revisions();
   /** Five-minute windows to revise at the next tick, with the reason. */
   dirty: Map<number, number> | null = null;
@@ -75,7 +67,7 @@ export class PointState {
     this.declared = declared;
     this.isEnergy = isEnergyKind(declared.kind);
     this.isRegister = declared.kind === 'REGISTER';
-    this.unit = UNIT_OF_KIND[declared.kind];
+    this.unit = unitOf(declared.kind);
     this.valueLimit = valueLimitOf(declared.kind);
   }
 
@@ -84,7 +76,9 @@ export class PointState {
     return !this.isRegister && this.openedFromMs !== Number.POSITIVE_INFINITY;
   }
 
-  declare(declared: PointDeclared): void {
+  /** Takes over other rules; `hotMs` is where the hot range began under those that it had until now. */
+  declare(declared: PointDeclared, hotMs: number): void {
+    this.completeFromMs = Math.max(this.completeFromMs, hotMs);
     this.adopt(declared);
     this.declaredChanged = this.touched = this.news = true;
     this.removed = false;
@@ -113,6 +107,7 @@ export class PointState {
     if (withDeclared) out.text(JSON.stringify(this.declared));
     out.double(this.closedToMs);
     out.double(this.openedFromMs);
+    out.double(this.completeFromMs);
     out.count(this.doubles);
     this.revisions.encode(out);
     encodeMap(out, this.dirty, (value) => out.count(value));
@@ -137,6 +132,7 @@ export class PointState {
     if (form % 2 === 1) this.adopt(JSON.parse(changes.text()) as PointDeclared);
     this.closedToMs = changes.double();
     this.openedFromMs = changes.double();
+    this.completeFromMs = changes.double();
     this.doubles = changes.count();
     this.revisions.decode(changes);
     this.dirty = decodeMap(changes, () => changes.count());

@@ -5,10 +5,11 @@
  */
 import type { DayReloaded, PointDeclared, ReadingsDelivery, SiteDeclared } from '../../schemas/types.ts';
 import type { Emit, Processor, ProcessorEvent, Reject } from '../../streams/processor.ts';
-import type { StateReader } from '../../streams/state-bytes.ts';
+import { readingCountOf } from '../../streams/reading-columns.ts';
+import type { StateReader, StateWriter } from '../../streams/state-bytes.ts';
 import { closeWindows } from './closing.ts';
 import { declarationProblem } from './declaration.ts';
-import { takeReadings } from './intake.ts';
+import { clockOf, hotFromMs, takeReadings } from './intake.ts';
 import { PointState } from './point-state.ts';
 import { reviseReloadedDay } from './reload.ts';
 
@@ -19,18 +20,27 @@ export interface SiteState {
   points: Map<string, PointState>;
   /** Points let go since the last commit. */
   forgotten: string[];
+  /** What points were that are gone, as their windows are in the log: they come back as the same or not at all. */
+  retired: Map<string, RetiredPoint>;
   /** Number of the five-minute step in which windows were closed last. */
   closedStep: number;
 }
 
+export interface RetiredPoint {
+  kind: PointDeclared['kind'];
+  intervalMs: number;
+  /** What was before this is revised by reloads only. */
+  completeFromMs: number;
+}
+
 export const resampler: Processor<SiteState> = {
   name: 'resampler',
-  version: 2,
+  version: 3,
   reads: ['sites', 'meter.readings', 'sensor.readings', 'day.reloaded'],
   writes: ['resampled.5m', 'resampled.15m', 'resampled.60m', 'notices', 'revisions.requested', 'sites.latest'],
 
   initialState(siteId) {
-    return { siteId, declared: false, points: new Map(), forgotten: [], closedStep: Number.NEGATIVE_INFINITY };
+    return { siteId, declared: false, points: new Map(), forgotten: [], retired: new Map(), closedStep: Number.NEGATIVE_INFINITY };
   },
 
   onEvent(site, event, emit, reject) {
@@ -44,9 +54,9 @@ export const resampler: Processor<SiteState> = {
   encodeChanges(site, out, everything) {
     out.count(site.declared ? 1 : 0);
     out.double(site.closedStep);
-    const forgotten = everything ? [] : site.forgotten;
-    out.count(forgotten.length);
-    for (const pointId of forgotten) out.text(pointId);
+    const gone = everything ? [...site.retired.keys()] : site.forgotten;
+    out.count(gone.length);
+    for (const pointId of gone) encodeGone(out, pointId, site.retired.get(pointId));
     let count = 0;
     for (const point of site.points.values()) if (everything || point.touched) count++;
     out.count(count);
@@ -60,7 +70,7 @@ export const resampler: Processor<SiteState> = {
   applyChanges(site, changes: StateReader) {
     site.declared = changes.count() === 1;
     site.closedStep = changes.double();
-    for (let gone = changes.count(); gone > 0; gone--) site.points.delete(changes.text());
+    for (let gone = changes.count(); gone > 0; gone--) applyGone(site, changes);
     for (let count = changes.count(); count > 0; count--) {
       const pointId = changes.text();
       const point = site.points.get(pointId) ?? addPoint(site, { pointId } as PointDeclared);
@@ -74,22 +84,37 @@ export const resampler: Processor<SiteState> = {
   },
 };
 
+function encodeGone(out: StateWriter, pointId: string, retired: RetiredPoint | undefined): void {
+  out.text(pointId);
+  out.text(retired?.kind ?? '');
+  out.count(retired?.intervalMs ?? 0);
+  out.double(retired?.completeFromMs ?? 0);
+}
+
+function applyGone(site: SiteState, changes: StateReader): void {
+  const pointId = changes.text();
+  const kind = changes.text();
+  const retired = { kind: kind as RetiredPoint['kind'], intervalMs: changes.count(), completeFromMs: changes.double() };
+  site.points.delete(pointId);
+  if (kind !== '') site.retired.set(pointId, retired);
+}
+
 function declare(site: SiteState, event: ProcessorEvent, emit: Emit, reject: Reject): void {
   const declaration = event.value as SiteDeclared;
   const problem = declarationProblem(site, declaration);
   if (problem) return reject('EVENT_INVALID', problem);
-  adopt(site, declaration);
+  adopt(site, declaration, clockOf(event));
   emit('sites.latest', declaration);
 }
 
 /** Takes over a declaration: new points begin empty, known ones keep their history under the new rules, others go. */
-function adopt(site: SiteState, declaration: SiteDeclared): void {
+function adopt(site: SiteState, declaration: SiteDeclared, clockMs: number): void {
   site.declared = true;
   const declaredIds = new Set<string>();
   for (const declared of declaration.points) {
     declaredIds.add(declared.pointId);
     const point = site.points.get(declared.pointId);
-    if (point) point.declare(declared);
+    if (point) point.declare(declared, hotFromMs(point, clockMs));
     else addPoint(site, declared);
   }
   for (const point of site.points.values()) if (!declaredIds.has(point.declared.pointId)) point.removed = point.touched = point.news = true;
@@ -97,6 +122,8 @@ function adopt(site: SiteState, declaration: SiteDeclared): void {
 
 function addPoint(site: SiteState, declared: PointDeclared): PointState {
   const point = new PointState(declared);
+  const retired = site.retired.get(declared.pointId);
+  if (retired) point.completeFromMs = retired.completeFromMs;
   site.points.set(declared.pointId, point);
   return point;
 }
@@ -104,8 +131,8 @@ function addPoint(site: SiteState, declared: PointDeclared): PointState {
 function takeDelivery(site: SiteState, event: ProcessorEvent, emit: Emit, reject: Reject): void {
   const { series: all } = event.value as ReadingsDelivery;
   if (!site.declared) {
-    const count = all.reduce((sum, series) => sum + series.startMs.length, 0);
-    reject('SITE_UNKNOWN', `The site ${site.siteId} is not declared.`, { readingCount: count });
+    const readingCount = readingCountOf('ReadingsDelivery', event.value);
+    reject('SITE_UNKNOWN', `The site ${site.siteId} is not declared.`, { readingCount });
     return;
   }
   for (const series of all) {

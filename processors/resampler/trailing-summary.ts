@@ -10,30 +10,36 @@ const BINS_PER_OCTAVE = 4;
 /** Hours that must have been seen before anything is called an outlier, and after which the old ones fade by half. */
 const LEAST_HOURS = 7 * 24;
 const FADE_HOURS = 60 * 24;
+/** Readings of one value that show that it has not moved. */
+const ENOUGH_READINGS = 2;
 
 export class TrailingSummary {
   private readonly bins = new Uint16Array(BINS);
   private hours = 0;
   private flatValue = Number.NaN;
   private flatSinceMs = 0;
+  /** Readings since then: one alone is spread or held, and says nothing of a meter that stands still. */
+  private flatReadings = 0;
   changed = false;
 
-  /** Takes in an hour's mean, lowest and highest value. */
-  add(startMs: number, mean: number, min: number, max: number): void {
+  /** Takes in an hour's mean, lowest and highest value, and how many readings start in it. */
+  add(startMs: number, mean: number, min: number, max: number, readingCount: number): void {
     this.changed = true;
     if (min !== max || min !== this.flatValue) {
       this.flatValue = min === max ? min : Number.NaN;
       this.flatSinceMs = startMs;
+      this.flatReadings = 0;
     }
+    this.flatReadings = Math.min(ENOUGH_READINGS, this.flatReadings + readingCount);
     this.bins[binOf(mean)]++;
     if (++this.hours < FADE_HOURS) return;
     this.hours = 0;
     for (let i = 0; i < BINS; i++) this.hours += this.bins[i] >>= 1;
   }
 
-  /** Whether the value has not moved in the 24 hours before the time. */
+  /** Whether the value has not moved in the 24 hours before the time, across at least two readings. */
   isStuck(endMs: number): boolean {
-    return !Number.isNaN(this.flatValue) && endMs - this.flatSinceMs >= DAY_MS;
+    return !Number.isNaN(this.flatValue) && this.flatReadings >= ENOUGH_READINGS && endMs - this.flatSinceMs >= DAY_MS;
   }
 
   get stuckSinceMs(): number {
@@ -65,6 +71,7 @@ export class TrailingSummary {
     out.count(this.hours);
     out.double(this.flatValue);
     out.long(this.flatSinceMs);
+    out.count(this.flatReadings);
     out.array(this.bins);
   }
 
@@ -72,6 +79,7 @@ export class TrailingSummary {
     this.hours = from.count();
     this.flatValue = from.double();
     this.flatSinceMs = from.long();
+    this.flatReadings = from.count();
     from.arrayInto(() => ({ into: this.bins, at: 0 }));
   }
 }

@@ -1,8 +1,10 @@
 /** A pilot's folder, read, checked and turned into the events that declare it. */
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { pointProblem } from '../../processors/resampler/declaration.ts';
 import type { PilotDeclared, PointDeclared, SiteDeclared } from '../../schemas/types.ts';
 import { IflexError } from '../../streams/errors.ts';
+import { MAX_POINT_INTERVAL_MS } from '../../streams/limits.ts';
 import { utcOffsetMs } from '../../streams/time.ts';
 import { readDeclaredFile, told } from './declared-file.ts';
 import { CARRIERS, PilotFile, POINT_KINDS, type PointEntry, SITE_KINDS, SITE_ORIGINS, SiteFile } from './pilot-file.ts';
@@ -12,8 +14,6 @@ export const PILOT_FILE = 'pilot.yaml';
 export const SITES_FOLDER = 'sites';
 /** Sites of one pilot's folder. */
 const MAX_SITES = 100_000;
-/** Spans of a point travel as 32-bit milliseconds. */
-const MAX_SPAN_MS = 2 ** 31 - 1;
 
 /** A pilot and its sites as events. */
 export interface Instance {
@@ -93,8 +93,17 @@ export function siteDeclared(path: string, file: SiteFile, problems: string[]): 
     kind: SITE_KINDS[file.kind],
     origin: SITE_ORIGINS[file.origin],
     personalData: null,
-    points: file.points.map((entry) => pointDeclared(path, entry, problems)),
+    points: file.points.map((entry) => checkedPoint(path, entry, problems)),
   };
+}
+
+/** What a file can say is checked in its own words first; then what the resampler could not take. */
+function checkedPoint(path: string, entry: PointEntry, problems: string[]): PointDeclared {
+  const before = problems.length;
+  const point = pointDeclared(path, entry, problems);
+  const problem = problems.length === before ? pointProblem(point) : undefined;
+  if (problem) problems.push(`${path}: point ${entry.pointId}: ${problem}`);
+  return point;
 }
 
 function pointDeclared(path: string, entry: PointEntry, problems: string[]): PointDeclared {
@@ -105,7 +114,7 @@ function pointDeclared(path: string, entry: PointEntry, problems: string[]): Poi
     ['interval', intervalMs],
     ['hold', maxHoldMs],
   ] as const)
-    if (ms < 1 || ms > MAX_SPAN_MS) problems.push(`${where}: ${name} must be between 1 ms and 24 d.`);
+    if (ms < 1 || ms > MAX_POINT_INTERVAL_MS) problems.push(`${where}: ${name} must be between 1 ms and 24 d.`);
   const isRegister = entry.kind === 'register';
   if (!isRegister && (entry.registerRange !== undefined || entry.registerJitter !== undefined))
     problems.push(`${where}: registerRange and registerJitter belong to points of kind register.`);

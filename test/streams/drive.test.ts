@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { DataNotice, Rejected } from '../../schemas/types.ts';
+import { TOPOLOGY } from '../../processors/topology.ts';
+import type { DataNotice, ReadingsDelivery, Rejected } from '../../schemas/types.ts';
 import { Drive, PoisonedError } from '../../streams/drive.ts';
 import type { LogRecord } from '../../streams/event-log.ts';
 import type { Processor } from '../../streams/processor.ts';
@@ -8,8 +9,15 @@ import { asLogRecords, delivery, joinProbe, testCodec, tick } from './probe.ts';
 
 const codec = testCodec();
 const probe = joinProbe as Processor;
-const fact = (siteId: string, number: number, knownAtMs: number, topic = 'meter.readings') =>
-  delivery(codec, topic, siteId, number, knownAtMs);
+const READINGS: ReadingsDelivery['series'] = [
+  { pointId: 'p', unit: 'WATT', deviceId: null, startMs: [0, 1], value: [5, 6], energyMilliWh: [], quality: Uint8Array.of(0) },
+  { pointId: 'q', unit: 'WATT', deviceId: null, startMs: [0], value: [7], energyMilliWh: [], quality: Uint8Array.of(0) },
+];
+/** A delivery of three readings. */
+const fact = (siteId: string, number: number, knownAtMs: number, topic = 'meter.readings') => ({
+  ...delivery(codec, topic, siteId, number, knownAtMs),
+  value: codec.encode('ReadingsDelivery', { siteId, knownAtMs, series: READINGS }),
+});
 
 function run(drive: Drive, records: readonly LogRecord[]) {
   for (const record of records) drive.take(record);
@@ -78,6 +86,10 @@ test('an event whose key or knownAt its headers contradict is rejected with its 
       ['rejected', 'EVENT_INVALID'],
     ],
   );
+  assert.deepEqual(
+    outputs.map((output) => rejectedOf(output).readingCount),
+    [3, 3],
+  );
   assert.deepEqual(Buffer.from(rejectedOf(outputs[0]).bytes), Buffer.from(wrongKey.value));
 });
 
@@ -93,6 +105,31 @@ test('a throw for a key that never threw asks for a restore; for a suspect it is
     ['m', 'PROCESSOR_FAILED', 'mm', 'PROCESSOR_FAILED', 'mm'],
   );
   assert.equal(rejectedOf(outputs[1]).siteId, 'a');
+  assert.equal(rejectedOf(outputs[1]).readingCount, 3);
+});
+
+test('a key whose events leave no trace is forgotten at once; one that is known stays', () => {
+  const drive = new Drive({ processors: TOPOLOGY, codec });
+  for (let i = 0; i < 100; i++) run(drive, asLogRecords([fact(`nobody-${i}`, i, 500 + i)]));
+  assert.deepEqual(new Set(drive.outputs.map((output) => rejectedOf(output).code)), new Set(['SITE_UNKNOWN']));
+  assert.equal(drive.outputs.length, 100);
+  assert.equal(drive.keyCount, 0);
+  const nothing = new Drive({ processors: TOPOLOGY, codec });
+  assert.deepEqual(drive.encodeState(false), nothing.encodeState(false));
+  drive.markCommitted();
+  assert.deepEqual(drive.encodeState(true), nothing.encodeState(true));
+  // For the probe each event leaves something.
+  const minding = new Drive({ processors: [probe], codec });
+  run(minding, asLogRecords([fact('a', 1, 500), fact('b', 2, 501)]));
+  assert.equal(minding.keyCount, 2);
+});
+
+test('a key that is undone to nothing is forgotten too, and its next event begins anew', () => {
+  const drive = new Drive({ processors: [failing], codec }, new Set(['a']));
+  run(drive, asLogRecords([fact('a', 1, 113)]));
+  assert.equal(drive.keyCount, 0);
+  assert.equal(noticeOf(run(drive, asLogRecords([fact('a', 2, 114)])).at(-1)!).pointId, 'm');
+  assert.equal(drive.keyCount, 1);
 });
 
 test('an undone event leaves the state and its next delta as if it had only been rejected', () => {

@@ -40,6 +40,26 @@ describe('what the data look like', () => {
     }
   });
 
+  it('energy of a day that is spread evenly over it is not stuck, unless the next day is the same', () => {
+    const days = (values: number[]) => {
+      const rig = rigOf(pointOf('p', 'INTERVAL_ENERGY', { intervalMs: DAY_MS }));
+      const midnightMs = T0 - 10 * HOUR_MS;
+      values.forEach((value, day) => {
+        rig.deliver('p', [{ startMs: midnightMs + day * DAY_MS, value }], midnightMs + (day + 1) * DAY_MS);
+        rig.tick(midnightMs + (day + 1) * DAY_MS + 3 * MINUTE_MS);
+      });
+      const flagged = [...rig.current('p', HOUR_MS).values()].filter(({ flags }) => flags !== 0).map(({ startMs }) => startMs - midnightMs);
+      return { notices: kinds(rig, 'STUCK').map(({ startMs }) => startMs - midnightMs), flagged };
+    };
+    assert.deepEqual(days([24_000, 48_000, 12_000, 24_000]), { notices: [], flagged: [] });
+    const { notices, flagged } = days([12_000, 24_000, 24_000, 36_000]);
+    assert.deepEqual(notices, [DAY_MS]);
+    assert.deepEqual(
+      flagged,
+      Array.from({ length: 24 }, (_, hour) => 2 * DAY_MS + hour * HOUR_MS),
+    );
+  });
+
   it('an hour far above the median is flagged as an outlier and kept', () => {
     const rig = rigOf(pointOf('p', 'MEAN_POWER'));
     quarters(rig, T0, T0 + 8 * DAY_MS, varied);

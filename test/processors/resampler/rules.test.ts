@@ -136,6 +136,43 @@ describe('a cumulative register', () => {
     assert.deepEqual(kinds(rig), ['REGISTER_ROLLOVER']);
   });
 
+  it('rolls over where passing its modulus explains the fall with less than a tenth of its range, or across a gap with half', () => {
+    const modulus = 1_000_000;
+    const vectors: [number, number, number, string, number, number][] = [
+      // minutes between the two, before, after, what it is, energy, quality
+      [15, modulus, 0, 'REGISTER_ROLLOVER', 0, 0],
+      [15, modulus - 1, 0, 'REGISTER_ROLLOVER', 1, 0],
+      [15, 900_001, 0, 'REGISTER_ROLLOVER', 99_999, 0],
+      [15, 900_000, 0, 'REGISTER_RESET', 0, 1],
+      [15, modulus + 1, 0, 'REGISTER_RESET', 0, 1],
+      [30, 600_000, 6, 'REGISTER_RESET', 6, 1],
+      [31, 600_000, 6, 'REGISTER_ROLLOVER', 400_006, 1],
+      [60, 500_007, 6, 'REGISTER_ROLLOVER', 499_999, 1],
+      [60, 500_006, 6, 'REGISTER_RESET', 6, 1],
+    ];
+    for (const [minutes, before, after, notice, energyMilliWh, quality] of vectors) {
+      const rig = resampled(register({ registerModulusMilliWh: modulus }), [at(0, before), at(minutes, after)], 120);
+      const what = `${before} to ${after} in ${minutes} min`;
+      assert.deepEqual(kinds(rig), [notice], what);
+      assert.equal(rig.energyMilliWh('p', FIVE), energyMilliWh, what);
+      assert.equal(window(rig, FIVE, 0).quality, quality, what);
+    }
+  });
+
+  it('with one wrong peak counts a rise and a reset, and the notice holds what was read', () => {
+    // A meter that was exchanged under the same number looks the same, so that the fall alone cannot tell.
+    const rig = resampled(register(), [at(0, 5_000), at(15, 5_100), at(30, 90_000), at(45, 5_300), at(60, 5_400)]);
+    assert.deepEqual(
+      [0, 15, 30, 45].map((minutes) => window(rig, QUARTER, minutes).energyMilliWh),
+      [100, 84_900, 5_300, 100],
+    );
+    assert.equal(window(rig, QUARTER, 30).quality, 1);
+    assert.deepEqual(
+      rig.notices.map(({ kind, startMs, value, otherValue }) => [kind, startMs, value, otherValue]),
+      [['REGISTER_RESET', T0 + 45 * MINUTE_MS, 90_000, 5_300]],
+    );
+  });
+
   it('that falls from the middle of its range was reset, and is counted from zero as an estimate', () => {
     const rig = resampled(register({ registerModulusMilliWh: 838_860_700 }), [at(0, 500_000_000), at(15, 1_200)]);
     assert.equal(window(rig, QUARTER, 0).energyMilliWh, 1_200);

@@ -1,0 +1,29 @@
+import { hash } from 'node:crypto';
+import type { Rejected } from '../schemas/types.ts';
+import type { ErrorCode } from './errors.ts';
+import type { LogRecord } from './event-log.ts';
+import { REJECTED_BYTES_KEPT } from './limits.ts';
+
+/** What tells that a record, or readings of it, were set aside, with its first bytes and the hash of all. */
+export function rejectedEvent(
+  record: LogRecord,
+  knownAtMs: number,
+  code: ErrorCode,
+  reason: string,
+  at: { pointId?: string; startMs?: number; readingCount?: number },
+  key: string,
+): Rejected {
+  return {
+    siteId: key || null,
+    knownAtMs,
+    code,
+    reason,
+    source: `${record.topic}/${record.partition}/${record.offset}`,
+    pointId: at.pointId ?? null,
+    startMs: at.startMs ?? null,
+    readingCount: at.readingCount ?? 0,
+    bytes: record.value.subarray(0, REJECTED_BYTES_KEPT),
+    byteLength: record.value.length,
+    sha256: hash('sha256', record.value),
+  };
+}
