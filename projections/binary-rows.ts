@@ -4,6 +4,20 @@ const SIGNATURE = Buffer.from('5047434f50590aff0d0a000000000000000000', 'hex');
 const POSTGRES_EPOCH_MS = 946_684_800_000;
 const TWO_32 = 4_294_967_296;
 const INT4_LIMIT = 2 ** 31;
+const FIRST_BYTES = 256 * 1024;
+/** So many buffers of at most so many bytes are kept for the rows to come: fresh memory costs more than what is written to it. */
+const MAX_SPARE = 8;
+const MAX_SPARE_BYTES = 4 * 1024 * 1024;
+const spare: Buffer[] = [];
+
+function bufferOf(leastBytes: number): Buffer {
+  const at = spare.findIndex(({ length }) => length >= leastBytes);
+  return at < 0 ? Buffer.allocUnsafeSlow(leastBytes) : spare.splice(at, 1)[0];
+}
+
+function giveBack(buffer: Buffer): void {
+  if (spare.length < MAX_SPARE && buffer.length >= FIRST_BYTES && buffer.length <= MAX_SPARE_BYTES) spare.push(buffer);
+}
 
 /** A run of rows that stay together when segments are put in order. */
 interface Segment {
@@ -14,10 +28,12 @@ interface Segment {
 }
 
 export class BinaryRows {
-  private bytes = Buffer.allocUnsafe(256 * 1024);
+  private bytes = bufferOf(FIRST_BYTES);
   private view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
   private length = SIGNATURE.copy(this.bytes);
   private readonly segments: Segment[] = [];
+  /** The bytes with segments in order, where they were not. */
+  private ordered: Buffer | null = null;
   rowCount = 0;
 
   /**
@@ -38,8 +54,9 @@ export class BinaryRows {
 
   private reserve(count: number): void {
     if (this.length + count <= this.bytes.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(this.bytes.length * 2, this.length + count));
+    const larger = bufferOf(Math.max(this.bytes.length * 2, this.length + count));
     this.bytes.copy(larger, 0, 0, this.length);
+    giveBack(this.bytes);
     this.bytes = larger;
     this.view = new DataView(larger.buffer, larger.byteOffset, larger.length);
   }
@@ -104,12 +121,22 @@ export class BinaryRows {
     const whole = this.bytes.subarray(0, this.length + 2);
     const { segments } = this;
     if (segments.every((segment, i) => i === 0 || byPlace(segments[i - 1], segment) <= 0)) return whole;
-    const ordered = Buffer.allocUnsafe(whole.length);
+    this.ordered ??= bufferOf(whole.length);
+    const ordered = this.ordered.subarray(0, whole.length);
     let length = whole.copy(ordered, 0, 0, segments[0].at);
     for (let i = 0; i < segments.length; i++) segments[i].end = segments[i + 1]?.at ?? this.length;
     for (const { at, end } of [...segments].sort(byPlace)) length += whole.copy(ordered, length, at, end);
     ordered.writeInt16BE(-1, length);
     return ordered;
+  }
+
+  /** Lets go of the memory: nothing may be written, or read of what finish() gave, from here on. */
+  release(): void {
+    giveBack(this.bytes);
+    if (this.ordered !== null) giveBack(this.ordered);
+    this.bytes = Buffer.alloc(0);
+    this.view = new DataView(new ArrayBuffer(0));
+    this.ordered = null;
   }
 }
 

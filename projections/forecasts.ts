@@ -13,7 +13,7 @@ export const forecastsProjection: Projection = {
   sql: readSql('forecasts.v1.sql'),
   topics: ['forecasts'],
   tables: ['forecast'],
-  load: { indexLater: ['forecast'] },
+  load: { indexLater: () => ['forecast'] },
   async apply(client, table, events, refs) {
     const rows = await refs.during((refOf) => {
       const rows = new BinaryRows();

@@ -41,11 +41,14 @@ type Apply = (client: Client, table: Table, events: Iterable<ProjectedEvent>, re
 
 /** Must give the same rows as applying does, or fail because of the data: a rebuild applies then, from the beginning. */
 export interface Load {
-  /** Tables whose indexes are made once all rows are there, which is also when keys that are not unique are found. */
-  indexLater: readonly string[];
+  /**
+   * Tables of topics (all of the projection or, where they are apart, one) whose indexes are made once all rows are there,
+   * which is also when keys that are not unique are found.
+   */
+  indexLater(topics: readonly string[]): readonly string[];
   /** Instead of apply(), where that needs indexes. Batches of different partitions come side by side. */
   take?: Apply;
-  /** What is left to do with the rows of topics, which are all of the projection or, where they are apart, one. */
+  /** What is left to do with the rows of the same topics. */
   beforeIndexes?(client: Client, table: Table, topics: readonly string[]): Promise<void>;
   afterIndexes?(client: Client, table: Table): Promise<void>;
 }

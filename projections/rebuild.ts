@@ -9,12 +9,12 @@ import { inTransaction, type Pool } from '../streams/postgres.ts';
 import { findTopic } from '../streams/topics.ts';
 import { unitsOf } from './project.ts';
 import type { Projection } from './projection.ts';
-import { type AdvanceOptions, type Build, isAboutRows, type ProjectionStore, tableOf } from './store.ts';
+import { type Build, isAboutRows, type ProjectionStore, tableOf } from './store.ts';
 
 /** Rows shown of each side of a difference. */
 const EXAMPLES = 3;
-/** Parts of a topic that are loaded side by side. */
-const LANES = 2;
+/** Partitions that are loaded side by side: some are read and decoded while the server takes the rows of others. */
+const LANES = 4;
 
 /** How the rows of one table differ; of columns that only one side has, the names. */
 export interface TableDifference {
@@ -44,7 +44,15 @@ export interface RebuildOptions {
   projection: Projection;
   /** Switches even where rows differ, which they should after a change of version. */
   acceptDifferences: boolean;
-  onProgress?: (events: { read: number; of: number }) => void;
+  onProgress?: (progress: RebuildProgress) => void;
+}
+
+export interface RebuildProgress {
+  /** Places of the log that are read, of those that there are: nearly the number of events. */
+  read: number;
+  of: number;
+  /** What goes on: rows and their indexes are compared once they are there. */
+  stage: 'reading' | 'comparing';
 }
 
 /** Rebuilds a projection. Where rows differ and that is not accepted, the current build stays and the new one is dropped. */
@@ -77,7 +85,7 @@ async function loadBuild(options: RebuildOptions): Promise<Build | undefined> {
   if (!projection.load) return undefined;
   const build = await store.createBuildBeside(projection, true);
   try {
-    await readUpToCurrent(options, build);
+    await loadPartitions(options, build);
     await store.finishLoad(build);
     return build;
   } catch (error) {
@@ -87,6 +95,46 @@ async function loadBuild(options: RebuildOptions): Promise<Build | undefined> {
   }
 }
 
+/**
+ * Loads the partitions of every topic, as far as the current build has come by now. The tables of a topic get their
+ * indexes as soon as its rows are there, while further topics are loaded: the largest, which comes first, takes longest.
+ */
+async function loadPartitions(options: RebuildOptions, build: Build): Promise<void> {
+  const { log, store, projection, onProgress } = options;
+  const until = await positionsToReach(options);
+  const of = sum(until.values());
+  const parts = unitsOf(projection).flatMap((topics) => {
+    const unit = { topics, left: 0 };
+    const partitions = partitionsOf(until, topics);
+    // Where there is nothing to read, there are indexes to make all the same.
+    if (partitions.length === 0) partitions.push(new Map());
+    unit.left = partitions.length;
+    return partitions.map((places) => ({ unit, places }));
+  });
+  const lane = async () => {
+    for (let part = parts.shift(); part; part = parts.shift()) {
+      const { unit, places } = part;
+      while ((await store.advance(log, build, { topics: unit.topics, until: places })) > 0)
+        onProgress?.({ read: sum(build.positions.values()), of, stage: 'reading' });
+      if (--unit.left === 0) await store.finishTables(build, unit.topics);
+    }
+  };
+  const lanes = Array.from({ length: LANES }, () =>
+    lane().catch((error) => {
+      parts.length = 0;
+      throw error;
+    }),
+  );
+  await Promise.allSettled(lanes);
+  await Promise.all(lanes);
+}
+
+/** Positions of each partition of topics by themselves, so that batches are small pieces of work and no two lanes meet. */
+function partitionsOf(until: ReadonlyMap<string, number>, topics: readonly string[]): Map<string, number>[] {
+  const places = [...until].filter(([place]) => topics.includes(place.split('/')[0]));
+  return [...Map.groupBy(places, ([place]) => place.split('/')[1]).values()].map((ofPartition) => new Map(ofPartition));
+}
+
 /** Goes as far as the current build has come, however far that comes meanwhile. */
 async function readUpToCurrent(options: RebuildOptions, build: Build): Promise<void> {
   const { log, store, projection, onProgress } = options;
@@ -94,29 +142,19 @@ async function readUpToCurrent(options: RebuildOptions, build: Build): Promise<v
     const until = await positionsToReach(options);
     const of = sum(until.values());
     let moved = 0;
-    const advanceAll = async (lane: AdvanceOptions) => {
+    const advancing = unitsOf(projection).map(async (topics) => {
       for (;;) {
-        const places = await store.advance(log, build, lane);
+        const places = await store.advance(log, build, { topics, until });
         if (places === 0) return;
         moved += places;
-        onProgress?.({ read: sum(build.positions.values()), of });
+        onProgress?.({ read: sum(build.positions.values()), of, stage: 'reading' });
       }
-    };
-    const lanes = unitsOf(projection).flatMap((topics) =>
-      (build.loading ? lanesOf(until) : [until]).map((part) => ({ topics, until: part })),
-    );
-    const advancing = lanes.map(advanceAll);
+    });
     await Promise.allSettled(advancing);
     await Promise.all(advancing);
-    if (moved === 0) return;
+    if (moved === 0) return onProgress?.({ read: of, of, stage: 'comparing' });
     if ((await store.currentBuild(projection.name)) === undefined) return;
   }
-}
-
-/** Positions of every so many partitions: one lane is read and decoded while the server takes the rows of another. */
-function lanesOf(until: ReadonlyMap<string, number>): ReadonlyMap<string, number>[] {
-  const places = [...until];
-  return Array.from({ length: LANES }, (_, lane) => new Map(places.filter(([place]) => Number(place.split('/')[1]) % LANES === lane)));
 }
 
 /** Those of the current build, or, where there is none, the ends of the topics. */
@@ -172,12 +210,12 @@ async function compare({ pool }: ProjectionStore, projection: Projection, oldBui
 }
 
 async function countRows({ pool }: ProjectionStore, { tables }: Projection, build: number): Promise<Record<string, number>> {
-  const counts: Record<string, number> = {};
-  for (const table of tables) {
+  const counting = tables.map(async (table): Promise<[string, number]> => {
     const { rows } = await pool.query(`SELECT count(*) AS n FROM ${tableOf(build)(table)}`);
-    counts[table] = rows[0].n;
-  }
-  return counts;
+    return [table, rows[0].n];
+  });
+  await Promise.allSettled(counting);
+  return Object.fromEntries(await Promise.all(counting));
 }
 
 async function compareTable(pool: Pool, table: string, inNew: string | null, inOld: string | null): Promise<TableDifference | null> {
@@ -198,7 +236,9 @@ async function compareTable(pool: Pool, table: string, inNew: string | null, inO
     return difference;
   }
   const list = common.join(', ');
-  const [sumNew, sumOld] = await Promise.all([checksum(pool, inNew!, list), checksum(pool, inOld!, list)]);
+  // A row as it stands takes less time than one that is put together anew.
+  const row = newColumns.join() === oldColumns.join() ? 'whole' : `ROW(${list})`;
+  const [sumNew, sumOld] = await Promise.all([checksum(pool, inNew!, row), checksum(pool, inOld!, row)]);
   if (sumNew !== sumOld) {
     await countOnly(pool, difference, 'new', inNew, list, inOld);
     await countOnly(pool, difference, 'old', inOld, list, inNew);
@@ -216,9 +256,9 @@ async function columnsOf(pool: Pool, table: string | null): Promise<string[]> {
 }
 
 /** Number of rows and sum of their hashes: does not depend on their order. */
-async function checksum(pool: Pool, table: string, columns: string): Promise<string> {
+async function checksum(pool: Pool, table: string, row: string): Promise<string> {
   const { rows } = await pool.query(
-    `SELECT count(*)::text || ' ' || coalesce(sum(hash_record_extended(ROW(${columns}), 0)), 0)::text AS sum FROM ${table}`,
+    `SELECT count(*)::text || ' ' || coalesce(sum(hash_record_extended(${row}, 0)), 0)::text AS sum FROM ${table} AS whole`,
   );
   return rows[0].sum;
 }

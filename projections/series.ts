@@ -58,7 +58,7 @@ export const seriesProjection: Projection = {
     for (const [topic, batch] of batches) await writeWindows(client, table, TABLE_OF_TOPIC[topic], batch);
   },
   load: {
-    indexLater: [...widths, ...widths.map((name) => `${name}_history`)],
+    indexLater: (topics) => topics.map((topic) => TABLE_OF_TOPIC[topic]).flatMap((name) => [name, `${name}_history`]),
     take: loadWindows,
     beforeIndexes: raiseRevisions,
     afterIndexes: findLatest,

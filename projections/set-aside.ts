@@ -39,7 +39,7 @@ export const setAsideProjection: Projection = {
   sql: readSql('set-aside.v1.sql'),
   topics: ['rejected', 'notices'],
   tables: ['rejected', 'notice'],
-  load: { indexLater: ['rejected', 'notice'] },
+  load: { indexLater: () => ['rejected', 'notice'] },
   async apply(client, table, events) {
     const rejected = new BinaryRows();
     const notices = new BinaryRows();

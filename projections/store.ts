@@ -6,7 +6,7 @@ import type { EventLog, LogRecord } from '../streams/event-log.ts';
 import { type Client, identifier, inTransaction, isAboutData, openPool, type Pool } from '../streams/postgres.ts';
 import { namespaceSchema, withSearchPath } from '../streams/postgres-log.ts';
 import { findTopic } from '../streams/topics.ts';
-import { finishLoad, takeIndexesOff } from './load.ts';
+import { finishLoad, finishTables, type IndexesTaken, takeIndexesOff } from './load.ts';
 import { createTables, migrate } from './migrations.ts';
 import { PointRefs } from './point-refs.ts';
 import type { ProjectedEvent, Projection, Table } from './projection.ts';
@@ -23,8 +23,8 @@ export interface Build {
   build: number;
   /** Made beside the current one by a rebuild: never switched away from. */
   beside: boolean;
-  /** Statements that make the indexes of each table, while the build is loaded without them. */
-  loading?: string[][];
+  /** The indexes of its tables, while it is loaded without them. */
+  loading?: IndexesTaken;
   /** Next offset, by "topic/partition", as committed by this process or found when it was opened. */
   positions: Map<string, number>;
 }
@@ -101,14 +101,20 @@ export class ProjectionStore {
     return inTransaction(this.pool, async (client) => {
       const build = await this.createTables(client, projection);
       const made: Build = { projection, build, beside: true, positions: new Map() };
-      if (toLoad && projection.load) made.loading = await takeIndexesOff(client, projection.load.indexLater.map(tableOf(build)));
+      if (toLoad && projection.load)
+        made.loading = await takeIndexesOff(client, projection.load.indexLater(projection.topics).map(tableOf(build)));
       return made;
     });
   }
 
-  /** Ends the loading of a build: what advances it from here on applies. */
+  /** Gives the tables of topics (one of unitsOf) their indexes, once everything of these is loaded. */
+  async finishTables(build: Build, topics: readonly string[]): Promise<void> {
+    await finishTables(this.pool, build.projection, tableOf(build.build), topics, build.loading ?? new Map());
+  }
+
+  /** Ends the loading of a build whose tables are finished: what advances it from here on applies. */
   async finishLoad(build: Build): Promise<void> {
-    await finishLoad(this.pool, build.projection, tableOf(build.build), build.loading ?? []);
+    await finishLoad(this.pool, build.projection, tableOf(build.build));
     build.loading = undefined;
   }
 

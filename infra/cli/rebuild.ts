@@ -1,10 +1,11 @@
 /** `iflex rebuild`: the tables of a projection once more, from the log. */
 import type { Command } from 'commander';
 import { PROJECTIONS } from '../../projections/list.ts';
-import { type RebuildReport, rebuild } from '../../projections/rebuild.ts';
+import { type RebuildOptions, type RebuildReport, rebuild } from '../../projections/rebuild.ts';
 import { openProjections } from '../../projections/store.ts';
 import { IflexError } from '../../streams/errors.ts';
 import { DEFAULT_NAMESPACE, withEngine, withExistingLog } from './existing-log.ts';
+import { showProgress } from './progress.ts';
 
 interface Options {
   namespace: string;
@@ -34,7 +35,7 @@ async function runRebuild(name: string, options: Options): Promise<void> {
     withExistingLog(url, options.namespace, async ({ log, codec }) => {
       const store = await openProjections(url, options.namespace, codec);
       try {
-        const report = await rebuild({ log, store, projection, acceptDifferences: options.acceptDifferences === true });
+        const report = await rebuildShown({ log, store, projection, acceptDifferences: options.acceptDifferences === true });
         for (const line of describe(report)) console.log(line);
         if (!report.switched) process.exitCode = 1;
       } finally {
@@ -42,6 +43,22 @@ async function runRebuild(name: string, options: Options): Promise<void> {
       }
     }),
   );
+}
+
+/** Rows that the load finds unfit are read once more, so that the bar may begin anew. */
+async function rebuildShown(options: RebuildOptions): Promise<RebuildReport> {
+  let shown: ReturnType<typeof showProgress> | undefined;
+  try {
+    return await rebuild({
+      ...options,
+      onProgress({ read, of, stage }) {
+        shown ??= showProgress({ label: `Rebuilding ${options.projection.name}`, total: of, unit: 'events' });
+        shown.update(read, stage === 'comparing' ? 'comparing' : '');
+      },
+    });
+  } finally {
+    shown?.finish();
+  }
 }
 
 /** The report in lines for people. */

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { PROJECTIONS } from '../../projections/list.ts';
 import { isCaughtUp, project } from '../../projections/project.ts';
 import type { Projection } from '../../projections/projection.ts';
-import { rebuild } from '../../projections/rebuild.ts';
+import { type RebuildProgress, rebuild } from '../../projections/rebuild.ts';
 import { seriesProjection } from '../../projections/series.ts';
 import { openTestEngine } from '../engine.ts';
 import { windowsRecord } from './events.ts';
@@ -138,6 +138,28 @@ describe('a rebuild', () => {
       ]);
       assert.deepEqual(await rowsOf(world, "SELECT to_regclass('series_5m_b1') AS old"), [{ old: null }]);
       assert.equal(build.build, 2);
+    }));
+
+  test('tells how far it is: events read of those that there are, up to all of them, then that rows are compared', () =>
+    withWorld(async (world) => {
+      const { log, store } = world;
+      for (let i = 0; i < 30; i++) await appendWindows(world, `s${i}`, 0, 2);
+      await advanceAll(world);
+      const told: RebuildProgress[] = [];
+      await rebuild({
+        log,
+        store,
+        projection: seriesProjection,
+        acceptDifferences: false,
+        onProgress: (progress) => told.push(progress),
+      });
+      const reading = told.filter(({ stage }) => stage === 'reading');
+      assert.ok(reading.length >= 10, 'a batch of each partition is told');
+      for (const [i, { read, of }] of reading.entries()) assert.ok(of === 90 && read > (reading[i - 1]?.read ?? 0));
+      assert.deepEqual(told.slice(reading.length - 1), [
+        { read: 90, of: 90, stage: 'reading' },
+        { read: 90, of: 90, stage: 'comparing' },
+      ]);
     }));
 
   test('says what differs, both ways, and switches only where that is accepted', () =>
