@@ -31,6 +31,7 @@ import {
   RELOAD_MAX_WAIT_MS,
   RELOAD_QUIET_MS,
 } from '../streams/limits.ts';
+import { runMaintenance } from '../streams/maintenance.ts';
 import { openPostgresLog } from '../streams/postgres-log.ts';
 import type { Processor } from '../streams/processor.ts';
 import { REQUESTS } from '../streams/reload-answers.ts';
@@ -44,6 +45,8 @@ export interface PipelineOptions {
   namespace: string;
   codeVersion: string;
   processors?: readonly Processor[];
+  /** Span of wall time between two passes of upkeep (ms). */
+  maintainEveryMs?: number;
 }
 
 export interface Pipeline {
@@ -109,7 +112,8 @@ async function closeAll(closing: Closing): Promise<void> {
   for (const close of closing.reverse()) await close();
 }
 
-async function openPipeline({ url, namespace, codeVersion, processors = TOPOLOGY }: PipelineOptions, closing: Closing): Promise<Pipeline> {
+async function openPipeline(options: PipelineOptions, closing: Closing): Promise<Pipeline> {
+  const { url, namespace, codeVersion, processors = TOPOLOGY, maintainEveryMs } = options;
   const lock = await lockNamespace(url, namespace);
   closing.push(() => lock.end());
   const log = await openPostgresLog({ url, namespace });
@@ -132,6 +136,7 @@ async function openPipeline({ url, namespace, codeVersion, processors = TOPOLOGY
     running.stopped,
     keepGoing(signal, () => projectAnew(log, store, builds, signal)),
     keepGoing(signal, () => reloadDays({ log, codec, store, signal })),
+    keepGoing(signal, () => runMaintenance({ log, signal, everyMs: maintainEveryMs })),
   ];
   for (const part of parts) part.catch(fail);
   closing.push(() => {

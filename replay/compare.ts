@@ -10,9 +10,9 @@ import { TOPICS } from '../streams/topics.ts';
 import { canonicalBytes } from '../streams/verify.ts';
 import { type Difference, differencesOf, type EventMark, markOf } from './compare-events.ts';
 
-/** `runs` tells versions of code and settings apart, so it is no result. */
+/** `runs` tells versions of code and settings apart, so it is no result; what has expired on one side is no difference. */
 export const COMPARED_TOPICS: readonly string[] = TOPICS.filter(
-  ({ kind, draft, name }) => kind === 'derived' && !draft && name !== 'runs',
+  ({ kind, draft, name, cleanup }) => kind === 'derived' && !draft && name !== 'runs' && cleanup !== 'retain',
 ).map(({ name }) => name);
 
 export interface Side {

@@ -31,6 +31,8 @@ export const REPLAY_SLICE_RECORDS = 200_000;
 export const REPLAY_SLICE_BYTES = 32 * 1024 * 1024;
 /** Span between two ticks of the clock adapter. */
 export const CLOCK_TICK_MS = 60_000;
+/** Span of wall time between two passes of upkeep (compaction, retention) of a running pipeline. */
+export const MAINTENANCE_INTERVAL_MS = 10 * MINUTE_MS;
 /** Attempts of a step before the task stops with an error. */
 export const MAX_STEP_ATTEMPTS = 8;
 /** Steps of one process that are under way at a time: one is computed while another commits. No more are redone after a crash. */

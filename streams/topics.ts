@@ -8,7 +8,10 @@ export interface Topic {
   key: 'site' | 'pilot' | 'area' | 'partition';
   kind: 'fact' | 'derived';
   partitions: number;
-  /** Keep for ever (facts, models), for a span of appended time, or only the latest event of each key. */
+  /**
+   * Keep for ever (facts and models), for a span of appended time (nothing that a projection is rebuilt from), or only
+   * the latest event of each key. See maintenance.ts for when.
+   */
   cleanup: 'keep' | 'retain' | 'compact';
   retentionMs: number | null;
   /** A draft has a schema but nobody writes it yet, so it is not published and not gated. */

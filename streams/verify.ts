@@ -111,7 +111,7 @@ async function takeEntry(
 /**
  * Replays the journal of a task and compares every derived event with the log's, topic by topic in order. A snapshot does
  * not say how far its task had written, so a replay from one begins to compare each topic at the first event that it
- * emits there, and leaves out compacted topics.
+ * emits there, and leaves out topics that are compacted or expire.
  */
 export async function verifyTask(options: JournalReplay): Promise<Verification> {
   const { log, codec, processors, partition } = options;
@@ -125,7 +125,8 @@ export async function verifyTask(options: JournalReplay): Promise<Verification> 
   };
   const result: Verification = { partition, steps: 0, records: 0, outputs: 0, difference: null, emitted: null, found: null };
   const bytesOf = (record: NewRecord) => canonicalBytes(record, (id) => codec.fingerprintOf(id));
-  const isCompacted = (topic: string) => findTopic(topic)?.cleanup === 'compact';
+  // Compaction and retention take events away, which a replay makes again.
+  const mayLack = (topic: string) => (findTopic(topic)?.cleanup ?? 'keep') !== 'keep';
   let lastStep = options.start?.stepNumber ?? 0;
   for await (const { step, records, outputs } of replayJournal(options)) {
     lastStep = step;
@@ -133,14 +134,14 @@ export async function verifyTask(options: JournalReplay): Promise<Verification> 
     result.records += records;
     for (const output of outputs) {
       result.outputs++;
-      if (options.start && isCompacted(output.topic)) continue;
+      if (options.start && mayLack(output.topic)) continue;
       const isFirst = !written.has(output.topic);
       const reader = readerOf(output.topic);
       if (isFirst && options.start) await reader.skipUntil((record) => bytesOf(record).equals(bytesOf(output)));
       const found = await reader.peek();
       if (found !== undefined && bytesOf(found).equals(bytesOf(output))) reader.skip();
-      // Of a compacted topic only the latest event of a key is left; what is still there must come in this order.
-      else if (!isCompacted(output.topic))
+      // Of such a topic not everything is left; what is still there must come in this order.
+      else if (!mayLack(output.topic))
         return { ...result, difference: differenceOf(step, output, found, partition), emitted: output, found: found ?? null };
     }
   }

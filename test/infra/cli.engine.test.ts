@@ -71,6 +71,19 @@ describe('the command line', () => {
     await refused(/There is no namespace "nowhere"\. There are: .*/, 'topics', '--namespace', 'nowhere');
   });
 
+  it('says what upkeep would remove, and removes it once', async () => {
+    const namespace = engine.namespace();
+    const log = await openPostgresLog({ url: engine.url, namespace });
+    const headers = { source: 'test', number: -1, type: 'SiteDeclared', knownAtMs: 0 };
+    await log.append(['a', 'a', 'b', 'a'].map((key) => ({ topic: 'sites.latest', partition: 0, key, value: Buffer.from('x'), headers })));
+    await log.close();
+    const plan = 'sites.latest: 2 of 4 events are not the latest of their key.\n';
+    const maintain = ['topics', 'maintain', '--namespace', namespace];
+    for (let time = 0; time < 2; time++) assert.equal(await run(...maintain, '--dry-run'), plan);
+    assert.equal(await run(...maintain), `${plan}Removed 2 events of sites.latest.\n`);
+    assert.match(await run(...maintain, '--dry-run'), /: 0 of 2 events/);
+  });
+
   it('checks schemas', async () => {
     assert.match(await run('schemas', 'check'), /^\d+ schemas checked: good\n$/);
     assert.match(await run('schemas', 'list'), /^ReadingsDelivery +1 published +meter.readings sensor.readings$/m);

@@ -4,9 +4,11 @@ import { startPipeline } from '../../infra/pipeline.ts';
 import { feed } from '../../replay/facts.ts';
 import type { RunStarted } from '../../schemas/types.ts';
 import { MINUTE_MS } from '../../streams/limits.ts';
+import { planMaintenance } from '../../streams/maintenance.ts';
 import { openClient } from '../../streams/postgres.ts';
 import { scenarioFacts } from '../crash/scenario.ts';
 import { openTestEngine } from '../engine.ts';
+import { assertVerified } from '../replay/replaying.ts';
 
 const engine = await openTestEngine();
 
@@ -67,6 +69,32 @@ test('each partition announces its run once, and outputs carry its id, also afte
         assert.deepEqual(schemas, codec.registered());
       }
     }
+    await pipeline.stop();
+  }
+});
+
+test('a running pipeline compacts what the table says, and a verify replay finds all of what is kept', async () => {
+  const namespace = engine.namespace();
+  const pipeline = await startPipeline({ url: engine.url, namespace, codeVersion: 'test', maintainEveryMs: 5 });
+  const { log, codec, failed } = pipeline;
+  try {
+    const facts = scenarioFacts({ seed: 5, sites: 3, days: 1 });
+    // Each site is declared again and again, later each time.
+    const declared = facts.filter(({ schema }) => schema === 'SiteDeclared');
+    const again = Array.from({ length: 4 }, (_, i) =>
+      declared.map((fact) => ({
+        ...fact,
+        number: fact.number + i + 1,
+        value: { ...fact.value, knownAtMs: facts.at(-1)!.value.knownAtMs + i },
+      })),
+    ).flat();
+    await feed({ log, codec, facts: [...facts, ...again], tickMs: 15 * MINUTE_MS, tickSource: 'ticks', speed: Number.POSITIVE_INFINITY });
+    await pipeline.drained();
+    const emitted = (await log.endOffsets('sites.latest')).reduce((sum, end) => sum + end, 0);
+    assert.equal(emitted, 5 * declared.length);
+    while ((await planMaintenance({ log }))[0].held > declared.length) await Promise.race([log.waitForAppend(5), failed]);
+    await assertVerified(engine, namespace);
+  } finally {
     await pipeline.stop();
   }
 });
