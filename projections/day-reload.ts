@@ -1,27 +1,22 @@
 /**
- * The reload adapter: answers each `revisions.requested` with one `day.reloaded` fact that holds the raw readings of the
- * point and day, read back from the log, and the windows emitted so far. Requests are answered in order and numbered by
- * their offset, so that each is answered once whatever crashes. A task reads nothing else until its requests are
- * answered, and an answer holds only what the task had read by then: it is the same whenever it is made.
+ * The reload adapter: answers each `revisions.requested` with a `day.reloaded` fact (a day of very many readings: with a
+ * few) that holds the raw readings of the point and day that the task took in, read back from the log, and the windows
+ * emitted so far. Requests are answered in order and numbered by their offset, so that each is answered once whatever
+ * crashes. A task reads nothing else until its requests are answered, and an answer holds only what the task had read by
+ * then: it is the same whenever it is made.
  */
 import { hash } from 'node:crypto';
 import type { Codec } from '../schemas/codec.ts';
 import type { DayReloaded, Rejected, RevisionRequested } from '../schemas/types.ts';
 import type { EventLog, LogRecord, NewRecord, Positions } from '../streams/event-log.ts';
 import { latestRecord } from '../streams/latest-record.ts';
-import {
-  FEED_BATCH_BYTES,
-  MAX_EVENT_BYTES,
-  MAX_HOT_READINGS,
-  MAX_STEP_BYTES,
-  PARTITION_COUNT,
-  REJECTED_BYTES_KEPT,
-} from '../streams/limits.ts';
+import { FEED_BATCH_BYTES, MAX_STEP_BYTES, PARTITION_COUNT, REJECTED_BYTES_KEPT } from '../streams/limits.ts';
 import { ANSWERS, answerHeaders, nextRequest, REQUESTS } from '../streams/reload-answers.ts';
 import { READINGS_TOPICS } from '../streams/topics.ts';
 import { previousWindows } from './previous-windows.ts';
 import { hasReached } from './project.ts';
-import { type RawReading, rawReadingsOfDays, type WantedDay } from './raw-days.ts';
+import { type RawDay, rawReadingsOfDays, type WantedDay } from './raw-days.ts';
+import { partsOfDay } from './reload-parts.ts';
 import type { ProjectionStore } from './store.ts';
 
 const SERIES_TOPICS = ['resampled.5m', 'resampled.15m', 'resampled.60m'];
@@ -39,8 +34,7 @@ export interface ReloadOptions {
 
 interface Request extends WantedDay {
   record: LogRecord;
-  siteId: string;
-  knownAtMs: number;
+  asked: RevisionRequested;
 }
 
 /** Runs until the signal. Reloads wait for the projections to have all that was emitted before the request. */
@@ -71,15 +65,14 @@ async function answer(options: ReloadOptions, partition: number, records: readon
   const before = await log.taskPositions(partition);
   if (!(await waitForRows(options, partition, before))) return false;
   const requests: Request[] = records.map((record) => {
-    const { siteId, pointId, dayStartMs, knownAtMs } = codec.decodeAs('RevisionRequested', record.value) as RevisionRequested;
-    return { record, siteId, pointId, dayStartMs, knownAtMs };
+    const asked = codec.decodeAs('RevisionRequested', record.value) as RevisionRequested;
+    return { record, asked, pointId: asked.pointId, dayStartMs: asked.dayStartMs };
   });
   const answers = new Map<Request, NewRecord[]>();
-  for (const [siteId, ofSite] of Map.groupBy(requests, (request) => request.siteId)) {
+  for (const [siteId, ofSite] of Map.groupBy(requests, ({ asked }) => asked.siteId)) {
     const raw = await rawReadingsOfDays({ ...options, siteId, partition, before }, ofSite);
     const previous = await previousWindows(options.store, siteId, ofSite);
-    for (const request of ofSite)
-      answers.set(request, answerRecords(codec, request, raw.get(request) as RawReading[], previous.get(request)!));
+    for (const request of ofSite) answers.set(request, answerRecords(options, request, raw.get(request)!, previous.get(request)!));
   }
   let batch: NewRecord[] = [];
   let bytes = 0;
@@ -87,23 +80,24 @@ async function answer(options: ReloadOptions, partition: number, records: readon
     for (const record of answers.get(request)!) {
       batch.push(record);
       bytes += record.value.length;
+      if (bytes < FEED_BATCH_BYTES) continue;
+      if (signal.aborted) return false;
+      await log.append(batch);
+      batch = [];
+      bytes = 0;
     }
-    if (bytes < FEED_BATCH_BYTES) continue;
-    if (signal.aborted) return false;
-    await log.append(batch);
-    batch = [];
-    bytes = 0;
   }
   await log.append(batch);
   return true;
 }
 
-/** What the task has read must be in the index, and what it has emitted in the series; its sites tell kinds of points. */
+/** What the task has read must be in the index, what it has emitted in the series, what it has set aside in its rows; its sites tell kinds of points. */
 async function waitForRows({ log, store, signal }: ReloadOptions, partition: number, before: Positions): Promise<boolean> {
   const emitted = async (topic: string): Promise<[string, number]> => [`${topic}/${partition}`, (await log.endOffsets(topic))[partition]];
   const needed = {
     sites: new Map([await emitted('sites.latest')]),
     series: new Map(await Promise.all(SERIES_TOPICS.map(emitted))),
+    'set-aside': new Map([await emitted('rejected')]),
     'day-index': new Map(READINGS_TOPICS.map((topic) => [`${topic}/${partition}`, before[topic] ?? 0])),
   };
   for (const [name, positions] of Object.entries(needed)) {
@@ -115,56 +109,34 @@ async function waitForRows({ log, store, signal }: ReloadOptions, partition: num
   return true;
 }
 
-/** The answer; a day with more readings than can be revised at once is answered without any, and that is told. */
-function answerRecords(codec: Codec, request: Request, raw: readonly RawReading[], previous: DayReloaded['previous']): NewRecord[] {
-  const { record } = request;
-  const headers = {
-    ...answerHeaders(record.offset, 0),
-    knownAtMs: request.knownAtMs,
-    causes: `${record.headers.id} ${REQUESTS}/${record.partition}:${record.offset}-${record.offset}`,
-  };
-  const place = { key: record.key, partition: record.partition };
-  const encode = (readings: readonly RawReading[], windows: DayReloaded['previous']) =>
-    codec.encode('DayReloaded', {
-      siteId: request.siteId,
-      pointId: request.pointId,
-      knownAtMs: request.knownAtMs,
-      dayStartMs: request.dayStartMs,
-      ...columnsOf(readings),
-      previous: windows,
-    } satisfies DayReloaded);
-  const value = raw.length < MAX_HOT_READINGS ? encode(raw, previous) : undefined;
-  if (value && value.length <= MAX_EVENT_BYTES) return [{ ...place, topic: ANSWERS, value, headers: { ...headers, type: 'DayReloaded' } }];
-  const rejected: Rejected = {
-    siteId: request.siteId,
-    knownAtMs: request.knownAtMs,
+/** The answer in as many parts as it takes; what no event can hold is told, and its windows stay as they are. */
+function answerRecords({ codec }: ReloadOptions, request: Request, day: RawDay, previous: DayReloaded['previous']): NewRecord[] {
+  const { record, asked } = request;
+  const causes = `${record.headers.id} ${REQUESTS}/${record.partition}:${record.offset}-${record.offset}`;
+  const parts = partsOfDay(codec, asked, day, previous);
+  return parts.flatMap(({ bytes, fromMs, heldBack }, i) => {
+    const headers = { ...answerHeaders(record.offset, parts.length - 1 - i), knownAtMs: asked.knownAtMs, causes };
+    const place = { key: record.key, partition: record.partition };
+    const answer = { ...place, topic: ANSWERS, value: bytes, headers: { ...headers, type: 'DayReloaded' } };
+    if (heldBack === null) return [answer];
+    const rejected = codec.encode('Rejected', heldBackReport(request, fromMs, heldBack));
+    return [{ ...place, topic: 'rejected', value: rejected, headers: { ...headers, type: 'Rejected' } }, answer];
+  });
+}
+
+function heldBackReport({ record, asked }: Request, fromMs: number, readingCount: number): Rejected {
+  return {
+    siteId: asked.siteId,
+    knownAtMs: asked.knownAtMs,
     code: 'READING_BUFFER_FULL',
-    reason: `The day has ${raw.length} readings, more than can be revised at once; its windows stay as they are.`,
+    reason: `The hour from ${new Date(fromMs).toISOString()} has more readings than an event can hold; its windows stay as they are.`,
     source: `${REQUESTS}/${record.partition}/${record.offset}`,
-    pointId: request.pointId,
-    startMs: request.dayStartMs,
-    readingCount: raw.length,
+    pointId: asked.pointId,
+    startMs: fromMs,
+    readingCount,
+    startsMs: [],
     bytes: record.value.subarray(0, REJECTED_BYTES_KEPT),
     byteLength: record.value.length,
     sha256: hash('sha256', record.value),
-  };
-  return [
-    { ...place, topic: ANSWERS, value: encode([], []), headers: { ...headers, type: 'DayReloaded' } },
-    { ...place, topic: 'rejected', value: codec.encode('Rejected', rejected), headers: { ...headers, type: 'Rejected' } },
-  ];
-}
-
-function columnsOf(readings: readonly RawReading[]) {
-  const devices: (string | null)[] = [];
-  const deviceIndex = readings.map(({ deviceId }) => {
-    const at = devices.indexOf(deviceId);
-    return at >= 0 ? at : Math.min(63, devices.push(deviceId) - 1);
-  });
-  return {
-    startMs: readings.map(({ startMs }, i) => (i === 0 ? startMs : startMs - readings[i - 1].startMs)),
-    value: readings.map(({ value }) => value),
-    quality: Uint8Array.from(readings.map(({ quality }) => quality)),
-    deviceIndex: Uint8Array.from(deviceIndex),
-    devices,
   };
 }

@@ -5,10 +5,11 @@ import type { WantedDay } from './raw-days.ts';
 import { SERIES_TABLES } from './series.ts';
 import type { ProjectionStore } from './store.ts';
 
+/** With the hours of the day before, which tell whether the meter was stuck already. */
 const WIDTHS = [
-  { widthMs: 5 * MINUTE_MS, table: SERIES_TABLES['5m'] },
-  { widthMs: 15 * MINUTE_MS, table: SERIES_TABLES['15m'] },
-  { widthMs: HOUR_MS, table: SERIES_TABLES['60m'] },
+  { widthMs: 5 * MINUTE_MS, table: SERIES_TABLES['5m'], beforeMs: 0 },
+  { widthMs: 15 * MINUTE_MS, table: SERIES_TABLES['15m'], beforeMs: 0 },
+  { widthMs: HOUR_MS, table: SERIES_TABLES['60m'], beforeMs: DAY_MS },
 ];
 
 interface WindowRow {
@@ -31,29 +32,29 @@ function digestOf(row: WindowRow): string {
   return [row.energy, row.mean, row.min, row.max, row.last, row.reading_count, row.covered_ms, row.measured_ms, row.quality].join(' ');
 }
 
-/** Of each wanted day of one site: what each width has now. */
+/** Of each wanted day of one site: what each width has now, absolute starts. */
 export async function previousWindows(
   store: ProjectionStore,
   siteId: string,
   wanted: readonly WantedDay[],
 ): Promise<Map<WantedDay, DayReloaded['previous']>> {
   const found = new Map(wanted.map((day) => [day, [] as DayReloaded['previous']]));
-  for (const { widthMs, table } of WIDTHS) {
+  for (const { widthMs, table, beforeMs } of WIDTHS) {
     const { rows } = await store.pool.query(
       `SELECT d.place::int AS place, (extract(epoch FROM w.start_at) * 1000)::bigint AS start_ms, w.revision,
          coalesce(w.energy_mwh, 0) AS energy, w.mean, w.min, w.max, w.last, w.reading_count, w.covered_ms, w.measured_ms, w.quality
        FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS d (point_id, day_ms, place)
        JOIN point_ref r ON r.site_id = $1 AND r.point_id = d.point_id
-       JOIN ${table} w ON w.point_ref = r.point_ref AND w.start_at >= to_timestamp(d.day_ms / 1000.0) AND w.start_at < to_timestamp((d.day_ms + $4) / 1000.0)
+       JOIN ${table} w ON w.point_ref = r.point_ref AND w.start_at >= to_timestamp((d.day_ms - $5) / 1000.0) AND w.start_at < to_timestamp((d.day_ms + $4) / 1000.0)
        ORDER BY d.place, w.start_at`,
-      [siteId, wanted.map((day) => day.pointId), wanted.map((day) => day.dayStartMs), DAY_MS],
+      [siteId, wanted.map((day) => day.pointId), wanted.map((day) => day.dayStartMs), DAY_MS, beforeMs],
     );
     const places: WindowRow[][] = wanted.map(() => []);
     for (const row of rows as WindowRow[]) places[row.place - 1].push(row);
     places.forEach((windows, i) => {
       found.get(wanted[i])!.push({
         widthMs,
-        startMs: windows.map((row, at) => (at === 0 ? row.start_ms : row.start_ms - windows[at - 1].start_ms)),
+        startMs: windows.map((row) => row.start_ms),
         revision: windows.map((row) => row.revision),
         digest: windows.map(digestOf),
       });

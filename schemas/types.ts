@@ -39,6 +39,16 @@ export interface DayReloaded {
   deviceIndex: Uint8Array;
   devices: (string | null)[];
   previous: PreviousWindows[];
+  /** start of the part of the day that this event tells about, where the day is too large for one event; null: the day's */
+  fromMs: number | null;
+  /** end of that part, exclusive; parts come in order */
+  toMs: number | null;
+  /** readings of the part that no event can hold: its windows stay as they are */
+  setAsideCount: number;
+  /** one a reading: 0 known before, 1 late, 2 late and in the place of another one; empty: not told */
+  late: Uint8Array;
+  /** of each reading whose late is 2, in order: the value in whose place it came */
+  replaced: number[];
 }
 
 export type ForecastMethod = 'UNKNOWN' | 'WEEK_AGO' | 'DAY_AGO';
@@ -112,6 +122,8 @@ export interface Rejected {
   startMs: number | null;
   /** readings set aside by this event */
   readingCount: number;
+  /** of single readings of a delivery: their starts, the first absolute, then differences; empty where all of a point or a delivery was set aside */
+  startsMs: number[];
   /** the first bytes of what was rejected */
   bytes: Uint8Array;
   byteLength: number;
@@ -160,6 +172,8 @@ export interface RevisionRequested {
   knownAtMs: number;
   /** start of the UTC day */
   dayStartMs: number;
+  /** late readings of the day since its last reload */
+  lateCount: number;
 }
 
 export interface ModelUsed {

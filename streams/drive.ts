@@ -7,7 +7,7 @@ import { bodyOf, type Codec, CodecError } from '../schemas/codec.ts';
 import type { ErrorCode } from './errors.ts';
 import type { LogRecord, NewRecord } from './event-log.ts';
 import { MAX_EVENT_BYTES } from './limits.ts';
-import type { Emit, Processor, ProcessorEvent, Reject } from './processor.ts';
+import type { Emit, Processor, ProcessorEvent, Reject, RejectedPlace } from './processor.ts';
 import { ReadRanges } from './read-ranges.ts';
 import { readingCountOf } from './reading-columns.ts';
 import { causesOf, contentId, idOf } from './record-ids.ts';
@@ -306,13 +306,7 @@ export class Drive {
     this.outputBytes += bytes.length;
   }
 
-  private reject(
-    record: LogRecord,
-    code: ErrorCode,
-    reason: string,
-    at: { pointId?: string; startMs?: number; readingCount?: number } = {},
-    key = record.key,
-  ): void {
+  private reject(record: LogRecord, code: ErrorCode, reason: string, at: RejectedPlace = {}, key = record.key): void {
     const knownAtMs = Math.max(record.headers.knownAtMs, this.streamTimeMs);
     const rejected = rejectedEvent(record, knownAtMs, code, reason, at, key);
     this.publish(

@@ -22,7 +22,14 @@ export interface ProcessorEvent {
 export type Emit = (topic: string, value: { knownAtMs: number }) => void;
 
 /** Sets readings or a whole event aside: ends in `rejected` with the bytes of the event. */
-export type Reject = (code: ErrorCode, reason: string, at?: { pointId?: string; startMs?: number; readingCount?: number }) => void;
+export type Reject = (code: ErrorCode, reason: string, at?: RejectedPlace) => void;
+
+/** What of a fact is set aside: all of it, all of a point, or single readings of a point (which are then counted). */
+export interface RejectedPlace {
+  pointId?: string;
+  startsMs?: readonly number[];
+  readingCount?: number;
+}
 
 export interface Processor<S = unknown> {
   name: string;

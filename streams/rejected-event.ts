@@ -3,6 +3,7 @@ import type { Rejected } from '../schemas/types.ts';
 import type { ErrorCode } from './errors.ts';
 import type { LogRecord } from './event-log.ts';
 import { REJECTED_BYTES_KEPT } from './limits.ts';
+import type { RejectedPlace } from './processor.ts';
 
 /** What tells that a record, or readings of it, were set aside, with its first bytes and the hash of all. */
 export function rejectedEvent(
@@ -10,7 +11,7 @@ export function rejectedEvent(
   knownAtMs: number,
   code: ErrorCode,
   reason: string,
-  at: { pointId?: string; startMs?: number; readingCount?: number },
+  { pointId, startsMs = [], readingCount = startsMs.length }: RejectedPlace,
   key: string,
 ): Rejected {
   return {
@@ -19,9 +20,10 @@ export function rejectedEvent(
     code,
     reason,
     source: `${record.topic}/${record.partition}/${record.offset}`,
-    pointId: at.pointId ?? null,
-    startMs: at.startMs ?? null,
-    readingCount: at.readingCount ?? 0,
+    pointId: pointId ?? null,
+    startMs: startsMs[0] ?? null,
+    readingCount,
+    startsMs: startsMs.map((startMs, i) => (i === 0 ? startMs : startMs - startsMs[i - 1])),
     bytes: record.value.subarray(0, REJECTED_BYTES_KEPT),
     byteLength: record.value.length,
     sha256: hash('sha256', record.value),

@@ -7,13 +7,12 @@ import {
   MAX_REGISTER_GAP_MS,
   MAX_SILENCE_MS,
   MINUTE_MS,
-  RELOAD_MAX_WAIT_MS,
-  RELOAD_QUIET_MS,
 } from '../../streams/limits.ts';
 import type { Emit } from '../../streams/processor.ts';
 import { compose, Emission, emptyWindow, FLAG_NEGATIVE, FLAG_OUTLIER, FLAG_STUCK, WIDTHS, type Window } from './emission.ts';
 import { emitNotice, hotFromMs, markPending } from './intake.ts';
 import { type PointState, REASON_FIRST } from './point-state.ts';
+import { requestReloads } from './reload-requests.ts';
 import type { SiteState } from './resampler.ts';
 import { computeWindows, coveredThroughMs, hasEnergy, JITTER_LOOKBACK, reachMs, waitMs } from './segments.ts';
 import { STEP_MS, WindowScratch } from './window-scratch.ts';
@@ -226,20 +225,4 @@ function tidy(site: SiteState, point: PointState, tickMs: number, emit: Emit): v
   if (drop <= 0) return;
   hot.dropBefore(drop);
   point.touched = true;
-}
-
-/** Asks for the reload of days that late readings have touched, once they have been quiet or have waited long enough. */
-function requestReloads(site: SiteState, point: PointState, tickMs: number, emit: Emit): void {
-  for (const [dayStartMs, day] of point.pending!) {
-    const due = tickMs - day.lastLateMs >= RELOAD_QUIET_MS || tickMs - day.firstLateMs >= RELOAD_MAX_WAIT_MS;
-    if (day.requested || !due) continue;
-    day.requested = true;
-    point.touched = true;
-    emit('revisions.requested', {
-      siteId: site.siteId,
-      pointId: point.declared.pointId,
-      knownAtMs: tickMs,
-      dayStartMs,
-    } as { knownAtMs: number });
-  }
 }

@@ -242,18 +242,17 @@ const REASON_TEXT = {
   READING_BUFFER_FULL: 'more than the hot state or the waiting days can hold',
 } as const;
 
-/** Rejected readings of one series, reported once a code with their count. */
+/** Rejected readings of one series, reported once a code with their starts. */
 class Problems {
-  private readonly byCode = new Map<keyof typeof REASON_TEXT, { count: number; startMs: number }>();
+  private readonly byCode = new Map<keyof typeof REASON_TEXT, number[]>();
 
   add(code: keyof typeof REASON_TEXT, startMs: number): void {
-    const entry = this.byCode.get(code);
-    if (entry) entry.count++;
-    else this.byCode.set(code, { count: 1, startMs });
+    const starts = this.byCode.get(code);
+    if (starts) starts.push(startMs);
+    else this.byCode.set(code, [startMs]);
   }
 
   report(pointId: string, reject: Reject): void {
-    for (const [code, { count, startMs }] of this.byCode)
-      reject(code, `${count} reading(s) ${REASON_TEXT[code]}.`, { pointId, startMs, readingCount: count });
+    for (const [code, startsMs] of this.byCode) reject(code, `${startsMs.length} reading(s) ${REASON_TEXT[code]}.`, { pointId, startsMs });
   }
 }

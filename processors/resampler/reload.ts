@@ -1,96 +1,178 @@
-/** Revises the windows of a day that is older than the hot state, from the raw readings of a `day.reloaded` event. */
+/**
+ * Revises the windows of a day that is older than the hot state, from the raw readings of `day.reloaded` events.
+ *
+ * What a reload tells beside the windows is what the hot state would have told: conflicts of the late readings, what a
+ * register went through, hours that turned out negative, stuck or far above the usual. Flags are those of the day: stuck
+ * by its own hours and the ones emitted for the day before; a far peak by the usual load of now, as that of then is
+ * gone. Old days do not count for what is usual (the trailing summary is of late, and a day may be reloaded many times),
+ * and a day is not reloaded for a flag alone.
+ */
 import type { DayReloaded } from '../../schemas/types.ts';
-import { DAY_MS, MAX_REGISTER_GAP_MS } from '../../streams/limits.ts';
+import { DAY_MS, HOUR_MS, MAX_REGISTER_GAP_MS } from '../../streams/limits.ts';
 import type { Emit, ProcessorEvent } from '../../streams/processor.ts';
-import { flagsOf } from './closing.ts';
-import { compose, Emission, emptyWindow, readingCountOf, WIDTHS, windowDigest } from './emission.ts';
-import { HotReadings } from './hot-readings.ts';
+import {
+  compose,
+  Emission,
+  emptyWindow,
+  FLAG_NEGATIVE,
+  FLAG_OUTLIER,
+  FLAG_STUCK,
+  readingCountOf,
+  WIDTHS,
+  type Window,
+  windowDigest,
+} from './emission.ts';
 import { hotFromMs, markPending } from './intake.ts';
-import { type PointState, REASON_RELOADED } from './point-state.ts';
+import { type PointState, REASON_LATE, REASON_RELOADED } from './point-state.ts';
+import { noticeHour, noticeLateReadings } from './reload-notices.ts';
+import { markReasons, type ReloadedReadings, readingsOf } from './reload-readings.ts';
 import type { SiteState } from './resampler.ts';
 import { affectedToMs, computeWindows, hasEnergy } from './segments.ts';
-import { STEP_MS, WindowScratch } from './window-scratch.ts';
+import { StuckHours } from './stuck-hours.ts';
+import { MAX_STEPS, STEP_MS, WindowScratch } from './window-scratch.ts';
 
 const scratch = new WindowScratch();
 const window = emptyWindow();
+const reasons = new Uint8Array(MAX_STEPS);
+
+/** A window as it was emitted last. */
+interface Previous {
+  revision: number;
+  digest: string;
+}
+
+/** What is revised at once: a day, or the part of one that an event holds, as far as it is not hot. */
+interface Part {
+  site: SiteState;
+  point: PointState;
+  day: DayReloaded;
+  readings: ReloadedReadings;
+  fromMs: number;
+  endMs: number;
+  hotMs: number;
+  event: ProcessorEvent;
+  emit: Emit;
+}
+
+/** What a reload has changed: the first and the last window of its day, and how many more readings are counted. */
+interface Changes {
+  first: boolean;
+  last: boolean;
+  readingCount: number;
+}
 
 /** Takes the answer to a request; one that was not asked for, or comes again, changes nothing. */
 export function reviseReloadedDay(site: SiteState, day: DayReloaded, event: ProcessorEvent, emit: Emit): void {
   const point = site.points.get(day.pointId);
   const pending = point?.pending?.get(day.dayStartMs);
   if (!point || !pending?.requested) return;
+  point.touched = point.news = true;
+  const dayEndMs = day.dayStartMs + DAY_MS;
+  const [fromMs, toMs] = [day.fromMs ?? day.dayStartMs, day.toMs ?? dayEndMs];
+  const hotMs = hotFromMs(point, event.streamTimeMs);
+  // What is hot is revised from the hot state, and what is not closed yet will be closed from it.
+  const endMs = Math.min(toMs, Math.max(hotMs, fromMs));
+  const counted = endMs > fromMs ? revise({ site, point, day, readings: readingsOf(day), fromMs, endMs, hotMs, event, emit }) : 0;
+  pending.lateCount = Math.max(0, pending.lateCount - counted - day.setAsideCount);
+  if (toMs < dayEndMs) return;
+  // Late readings that added nothing to what was counted before were doubles.
+  point.doubles += pending.lateCount;
   point.pending!.delete(day.dayStartMs);
   if (point.pending!.size === 0) point.pending = null;
-  point.touched = point.news = true;
-  const readings = readingsOf(day);
-  // What is hot is revised from the hot state, and what is not closed yet will be closed from it.
-  const hotMs = hotFromMs(point, event.streamTimeMs);
-  const endMs = Math.min(day.dayStartMs + DAY_MS, Math.max(hotMs, day.dayStartMs));
-  if (endMs <= day.dayStartMs) return;
+}
+
+/** Returns how many readings are counted now that were not before. */
+function revise(part: Part): number {
+  const { site, point, day, readings, fromMs, endMs, event, emit } = part;
   const emission = new Emission(site.siteId, event.knownAtMs, emit);
-  computeWindows(readings, point.declared, day.dayStartMs, endMs, scratch);
-  const changed = { first: false, last: false, readingCount: 0 };
-  for (let width = 0; width < WIDTHS.length; width++) emitChanged(point, day, width, endMs, emission, changed);
+  computeWindows(readings.hot, point.declared, fromMs, endMs, scratch);
+  markReasons(readings, point.declared, fromMs, endMs, reasons);
+  const changes: Changes = { first: false, last: false, readingCount: 0 };
+  const hours = previousWindows(day, HOUR_MS);
+  const stuck = stuckHours(part, (startMs) => composeAt(startMs, fromMs, HOUR_MS));
+  for (let width = 0; width < WIDTHS.length; width++) emitChanged(part, width, stuck, emission, changes);
   emission.endPoint(day.pointId, hasEnergy(point.declared.kind));
   emission.end();
-  // Late readings that added nothing to what was counted before were doubles.
-  point.doubles += Math.max(0, pending.lateCount - changed.readingCount);
-  passOn(point, day, readings, hotMs, changed, event.streamTimeMs);
-  if (point.closedToMs >= endMs) return;
+  noticeLateReadings(part, readings);
+  if (hasEnergy(point.declared.kind)) {
+    const stuckBefore = stuckHours(part, (startMs) => windowOf(startMs, hours.get(startMs)?.digest));
+    for (let startMs = fromMs; startMs + HOUR_MS <= endMs; startMs += HOUR_MS) {
+      const before = windowOf(startMs, hours.get(startMs)?.digest);
+      noticeHour(part, composeAt(startMs, fromMs, HOUR_MS), before, stuck, stuckBefore);
+    }
+  }
+  passOn(part, changes);
   // A point that was not open, or silent for long: its windows go on from here, lest any is emitted twice.
-  point.openedFromMs = point.closedToMs = endMs;
+  if (point.closedToMs < endMs) point.openedFromMs = point.closedToMs = endMs;
+  return changes.readingCount;
+}
+
+function composeAt(startMs: number, fromMs: number, widthMs: number): Window {
+  return compose(scratch, (startMs - fromMs) / STEP_MS, widthMs / STEP_MS, window);
+}
+
+/** Since when the value has not moved, by hours: those emitted for the day before, then those of the part. */
+function stuckHours({ day, fromMs, endMs }: Part, hourAt: (startMs: number) => Window | undefined): StuckHours {
+  const stuck = new StuckHours(fromMs);
+  for (const [startMs, { digest }] of previousWindows(day, HOUR_MS)) if (startMs < fromMs) stuck.before(windowOf(startMs, digest)!);
+  for (let startMs = fromMs; startMs + HOUR_MS <= endMs; startMs += HOUR_MS) stuck.add(hourAt(startMs));
+  return stuck;
 }
 
 /** Neighbouring days whose windows the same readings bear on are reloaded too; no change, no further reload. */
-function passOn(
-  point: PointState,
-  day: DayReloaded,
-  readings: HotReadings,
-  hotMs: number,
-  changed: { first: boolean; last: boolean },
-  clockMs: number,
-): void {
+function passOn({ point, day, readings: { hot: readings }, hotMs, event }: Part, changes: Changes): void {
   const { declared } = point;
+  const clockMs = event.streamTimeMs;
   const dayEndMs = day.dayStartMs + DAY_MS;
   const next = readings.firstAtOrAfter(dayEndMs);
-  if (changed.last && next > 0) {
+  if (changes.last && next > 0) {
     const registerToMs = next < readings.count ? readings.startMs(next) : dayEndMs;
     const toMs = declared.kind === 'REGISTER' ? registerToMs : affectedToMs(readings, next - 1, declared);
     if (toMs - dayEndMs <= MAX_REGISTER_GAP_MS) markPending(point, dayEndMs, Math.min(toMs, hotMs), clockMs);
   }
   const first = readings.firstAtOrAfter(day.dayStartMs);
-  if (!changed.first || declared.kind !== 'REGISTER' || first === 0) return;
+  if (!changes.first || declared.kind !== 'REGISTER' || first === 0) return;
   const fromMs = readings.startMs(first - 1);
   if (day.dayStartMs - fromMs <= MAX_REGISTER_GAP_MS) markPending(point, fromMs, day.dayStartMs, clockMs);
 }
 
-function emitChanged(
-  point: PointState,
-  day: DayReloaded,
-  width: number,
-  endMs: number,
-  emission: Emission,
-  changed: { first: boolean; last: boolean; readingCount: number },
-): void {
+function emitChanged(part: Part, width: number, stuck: StuckHours, emission: Emission, changes: Changes): void {
+  const { point, day, fromMs, endMs } = part;
   const { widthMs } = WIDTHS[width];
   const previous = previousWindows(day, widthMs);
-  for (let startMs = day.dayStartMs; startMs + widthMs <= endMs; startMs += widthMs) {
-    compose(scratch, (startMs - day.dayStartMs) / STEP_MS, widthMs / STEP_MS, window);
+  for (let startMs = fromMs; startMs + widthMs <= endMs; startMs += widthMs) {
+    composeAt(startMs, fromMs, widthMs);
     const before = previous.get(startMs);
     if (before === undefined && window.coveredMs === 0 && window.readingCount === 0) continue;
     if (before?.digest === windowDigest(window)) continue;
+    const more = window.readingCount - (before ? readingCountOf(before.digest) : 0);
     if (width === 0) {
-      if (startMs === day.dayStartMs) changed.first = true;
-      if (startMs + widthMs === day.dayStartMs + DAY_MS) changed.last = true;
-      changed.readingCount += window.readingCount - (before ? readingCountOf(before.digest) : 0);
+      if (startMs === day.dayStartMs) changes.first = true;
+      if (startMs + widthMs === day.dayStartMs + DAY_MS) changes.last = true;
+      changes.readingCount += more;
     }
-    const revision = before ? before.revision + 1 : 0;
-    emission.push(width, window, flagsOf(point, window, widthMs), revision, REASON_RELOADED);
+    const reason = reasonOf((startMs - fromMs) / STEP_MS, widthMs / STEP_MS) || (more > 0 ? REASON_LATE : REASON_RELOADED);
+    emission.push(width, window, flagsOf(point, widthMs, stuck), before ? before.revision + 1 : 0, reason);
   }
 }
 
-function previousWindows(day: DayReloaded, widthMs: number): Map<number, { revision: number; digest: string }> {
-  const found = new Map<number, { revision: number; digest: string }>();
+/** Late or corrected by a reading of the day that bears on the window, as in the hot state; 0 where it was a neighbour's. */
+function reasonOf(from: number, steps: number): number {
+  let reason = 0;
+  for (let i = from; i < from + steps; i++) if (reasons[i] > reason) reason = reasons[i];
+  return reason;
+}
+
+function flagsOf({ declared, summary }: PointState, widthMs: number, stuck: StuckHours): number {
+  if (window.coveredMs === 0 || !hasEnergy(declared.kind)) return 0;
+  let flags = widthMs === HOUR_MS && summary.isOutlier(window.mean) ? FLAG_OUTLIER : 0;
+  if (stuck.isStuckAt(window.startMs + widthMs)) flags |= FLAG_STUCK;
+  if (window.energyMilliWh < 0 && !declared.mayExport) flags |= FLAG_NEGATIVE;
+  return flags;
+}
+
+function previousWindows(day: DayReloaded, widthMs: number): Map<number, Previous> {
+  const found = new Map<number, Previous>();
   for (const previous of day.previous) {
     if (previous.widthMs !== widthMs) continue;
     let startMs = 0;
@@ -102,14 +184,9 @@ function previousWindows(day: DayReloaded, widthMs: number): Map<number, { revis
   return found;
 }
 
-function readingsOf(day: DayReloaded): HotReadings {
-  // A register's neighbours may lie months apart; readings so far apart are stamped in whole seconds.
-  const unitMs = day.startMs.every((stepMs) => stepMs % 1000 === 0) ? 1000 : 1;
-  const readings = new HotReadings(day.startMs.length, unitMs);
-  let startMs = 0;
-  for (let i = 0; i < day.startMs.length; i++) {
-    startMs += day.startMs[i];
-    readings.insert(startMs, day.value[i], (day.deviceIndex[i] << 2) | day.quality[i]);
-  }
-  return readings;
+/** The window that a digest is of. */
+function windowOf(startMs: number, digest: string | undefined): Window | undefined {
+  if (digest === undefined) return undefined;
+  const [energyMilliWh, mean, min, max, last, readingCount, coveredMs, measuredMs, quality] = digest.split(' ').map(Number);
+  return { startMs, energyMilliWh, mean, min, max, last, readingCount, coveredMs, measuredMs, quality };
 }

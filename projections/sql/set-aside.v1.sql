@@ -6,6 +6,7 @@ CREATE TABLE {{rejected}} (
   PRIMARY KEY (topic_partition, topic_offset)
 );
 CREATE INDEX ON {{rejected}} (site_id, known_at);
+CREATE INDEX ON {{rejected}} (source);
 CREATE INDEX ON {{rejected}} (known_at, topic_partition, topic_offset);
 CREATE TABLE {{notice}} (
   topic_partition int, topic_offset bigint, site_id text COLLATE "C" NOT NULL, point_id text COLLATE "C" NOT NULL,

@@ -227,6 +227,7 @@ class FactWriter {
         pointId,
         startMs,
         readingCount,
+        startsMs: [],
         bytes: line.bytes.subarray(0, REJECTED_BYTES_KEPT),
         byteLength: line.oversized?.byteLength ?? line.bytes.length,
         sha256: line.oversized?.sha256 ?? hash('sha256', line.bytes),

@@ -175,6 +175,7 @@ function setAsideRecords(codec: Codec): NewRecord[] {
     pointId: null,
     startMs: null,
     readingCount: 1,
+    startsMs: [],
     bytes: new Uint8Array(3),
     byteLength: 3,
     sha256: '',

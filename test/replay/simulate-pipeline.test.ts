@@ -144,6 +144,7 @@ class World {
       deviceIndex: Uint8Array.from(readings, ({ deviceId }) => devices.indexOf(deviceId)),
       devices,
       previous,
+      ...{ fromMs: null, toMs: null, setAsideCount: 0, late: new Uint8Array(), replaced: [] },
     };
     this.take('day.reloaded', 'DayReloaded', siteId, day);
   }

@@ -130,12 +130,12 @@ describe('rows of a tap', () => {
   it('are one for any other event, nested things as JSON, times as ISO, bytes as digits', () => {
     const value: Rejected = {
       ...{ siteId: 'home', knownAtMs: KNOWN_MS, code: 'EVENT_INVALID', reason: 'a "bad", one', source: 'meter.readings/5/41' },
-      ...{ pointId: null, startMs: START_MS, readingCount: 2, bytes: Uint8Array.of(0, 255), byteLength: 2, sha256: 'ab' },
+      ...{ pointId: null, startMs: START_MS, readingCount: 2, startsMs: [START_MS, 60_000], bytes: Uint8Array.of(0, 255), byteLength: 2, sha256: 'ab' },
     };
     assert.deepEqual(rowsOf('rejected', value), [
       {
         ...{ site: 'home', code: 'EVENT_INVALID', reason: 'a "bad", one', source: 'meter.readings/5/41', point: null },
-        ...{ start: '2026-03-29T00:55:00.000Z', readingCount: 2, bytes: '00ff', byteLength: 2, sha256: 'ab', ...PLACE },
+        ...{ start: '2026-03-29T00:55:00.000Z', readingCount: 2, startsMs: '[1774745700000,60000]', bytes: '00ff', byteLength: 2, sha256: 'ab', ...PLACE },
       },
     ]);
     const pilot = { pilotId: 'p', knownAtMs: 0, name: 'P', country: 'FI', timeZone: 'Europe/Helsinki', language: 'fi', bidZone: null };

@@ -1,9 +1,10 @@
 /** One site on a synchronous drive, with readings as plain values: what tests of processors deliver and look at. */
+import { cutOut, type RawReading } from '../../../projections/raw-days.ts';
+import { partsOfDay } from '../../../projections/reload-parts.ts';
 import { Codec } from '../../../schemas/codec.ts';
 import { currentSchemas } from '../../../schemas/files.ts';
 import type {
   DataNotice,
-  DayReloaded,
   EventTypes,
   PointDeclared,
   PointReadings,
@@ -14,7 +15,7 @@ import type {
 } from '../../../schemas/types.ts';
 import { Drive } from '../../../streams/drive.ts';
 import type { LogRecord } from '../../../streams/event-log.ts';
-import { DAY_MS, HOUR_MS, MAX_FUTURE_MS, MAX_REGISTER_GAP_MS, MINUTE_MS } from '../../../streams/limits.ts';
+import { DAY_MS, MAX_REGISTER_GAP_MS, MINUTE_MS } from '../../../streams/limits.ts';
 import type { Processor } from '../../../streams/processor.ts';
 import { findTopic } from '../../../streams/topics.ts';
 
@@ -116,7 +117,7 @@ export class SiteRig {
   points: readonly PointDeclared[];
   private readonly timeZone: string;
   private readonly reloads: boolean;
-  private readonly raw = new Map<string, Map<number, Reading>>();
+  private readonly raw = new Map<string, { byStart: Map<number, RawReading>; arrivals: Map<number, number> }>();
   private readonly offsets = new Map<string, number>();
 
   constructor({ processors, points, siteId = 'site', timeZone = 'Europe/Helsinki', reloads = true }: RigOptions) {
@@ -153,11 +154,29 @@ export class SiteRig {
       series.push(seriesOf(point, readings.slice(from, to)));
       from = to;
     }
-    const archive = this.raw.get(pointId) ?? new Map<number, Reading>();
-    this.raw.set(pointId, archive);
-    // What was rejected as lying in the future is left out of reloads too.
-    for (const reading of readings) if (reading.startMs <= knownAtMs + MAX_FUTURE_MS) archive.set(reading.startMs, reading);
+    const rejectedBefore = this.rejected.length;
     this.deliverSeries(series, knownAtMs);
+    this.keep(pointId, readings, this.rejected.slice(rejectedBefore));
+  }
+
+  /** What was set aside is left out of reloads too. */
+  private keep(pointId: string, readings: readonly Reading[], rejected: readonly Rejected[]): void {
+    if (rejected.some(({ startsMs }) => startsMs.length === 0)) return;
+    const setAside = new Set<number>();
+    for (const { startsMs } of rejected) {
+      let startMs = 0;
+      for (const stepMs of startsMs) setAside.add((startMs += stepMs));
+    }
+    const archive = this.raw.get(pointId) ?? { byStart: new Map(), arrivals: new Map() };
+    this.raw.set(pointId, archive);
+    for (const { startMs, value, quality = 0, deviceId = null } of readings) {
+      if (setAside.has(startMs)) continue;
+      const utcDay = Math.floor(startMs / DAY_MS);
+      const arrival = archive.arrivals.get(utcDay) ?? 0;
+      archive.arrivals.set(utcDay, arrival + 1);
+      const earlier = archive.byStart.get(startMs) ?? null;
+      archive.byStart.set(startMs, { startMs, value, quality, deviceId, arrival, earlier });
+    }
   }
 
   deliverSeries(series: PointReadings[], knownAtMs: number): void {
@@ -220,50 +239,29 @@ export class SiteRig {
 
   /** What the reload adapter does, from the readings delivered so far and the windows emitted so far. */
   answer(request: RevisionRequested): void {
-    const { pointId, dayStartMs, knownAtMs } = request;
-    const point = this.points.find((declared) => declared.pointId === pointId);
-    const readings = bearingOn([...(this.raw.get(pointId) ?? new Map()).values()], dayStartMs, point?.kind === 'REGISTER');
-    const devices = [...new Set(readings.map(({ deviceId }) => deviceId ?? null))];
+    const { pointId, dayStartMs } = request;
+    const isRegister = this.points.find((declared) => declared.pointId === pointId)?.kind === 'REGISTER';
+    const { byStart, arrivals } = this.raw.get(pointId) ?? { byStart: new Map<number, RawReading>(), arrivals: new Map<number, number>() };
+    const near = [...byStart.values()].filter(({ startMs }) => Math.abs(startMs - dayStartMs) <= MAX_REGISTER_GAP_MS + DAY_MS);
+    const ascending = near.sort((a, b) => a.startMs - b.startMs);
+    const { rows } = cutOut(ascending, dayStartMs, dayStartMs + DAY_MS, isRegister);
     const previous = [5, 15, 60].map((minutes) => {
+      const fromMs = minutes === 60 ? dayStartMs - DAY_MS : dayStartMs;
       const windows = [...this.current(pointId, minutes * MINUTE_MS).values()].filter(
-        ({ startMs }) => startMs >= dayStartMs && startMs < dayStartMs + DAY_MS,
+        ({ startMs }) => startMs >= fromMs && startMs < dayStartMs + DAY_MS,
       );
       return {
         widthMs: minutes * MINUTE_MS,
-        startMs: windows.map(({ startMs }, i) => (i === 0 ? startMs : startMs - windows[i - 1].startMs)),
+        startMs: windows.map(({ startMs }) => startMs),
         revision: windows.map(({ revision }) => revision),
         digest: windows.map((w) =>
           [w.energyMilliWh, w.mean, w.min, w.max, w.last, w.readingCount, w.coveredMs, w.measuredMs, w.quality].join(' '),
         ),
       };
     });
-    const reloaded: DayReloaded = {
-      siteId: this.siteId,
-      pointId,
-      knownAtMs,
-      dayStartMs,
-      startMs: readings.map(({ startMs }, i) => (i === 0 ? startMs : startMs - readings[i - 1].startMs)),
-      value: readings.map(({ value }) => value),
-      quality: Uint8Array.from(readings.map(({ quality }) => quality ?? 0)),
-      deviceIndex: Uint8Array.from(readings.map(({ deviceId }) => devices.indexOf(deviceId ?? null))),
-      devices,
-      previous,
-    };
-    this.give('day.reloaded', 'DayReloaded', reloaded);
+    const day = { isRegister, readings: rows, arrivals: arrivals.get(dayStartMs / DAY_MS) ?? 0 };
+    for (const { event } of partsOfDay(this.codec, request, day, previous)) this.give('day.reloaded', 'DayReloaded', event);
   }
-}
-
-/** Readings of a day and its neighbours: of a register six on both sides, else one before and all of the hour before. */
-function bearingOn(all: Reading[], dayStartMs: number, isRegister: boolean): Reading[] {
-  const sorted = all.sort((a, b) => a.startMs - b.startMs);
-  const neighbours = isRegister ? 6 : 1;
-  const reachMs = isRegister ? MAX_REGISTER_GAP_MS : DAY_MS;
-  const near = sorted.filter(({ startMs }) => startMs >= dayStartMs - reachMs && startMs < dayStartMs + DAY_MS + reachMs);
-  const before = near.filter(({ startMs }) => startMs < dayStartMs);
-  const inside = near.filter(({ startMs }) => startMs >= dayStartMs && startMs < dayStartMs + DAY_MS);
-  const after = near.filter(({ startMs }) => startMs >= dayStartMs + DAY_MS);
-  const hourBefore = isRegister ? 0 : before.filter(({ startMs }) => startMs >= dayStartMs - HOUR_MS).length;
-  return [...before.slice(-Math.max(neighbours, hourBefore)), ...inside, ...after.slice(0, neighbours)];
 }
 
 function windowsOf({ widthMs, series }: ResampledWindows): Emitted[] {
