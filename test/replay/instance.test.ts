@@ -106,6 +106,17 @@ test('what is wrong in a file is told with file, line, field and what may stand 
     [/interval: 1 min/, 'interval: 1 fortnight', /site-\w+\.yaml:13: points\.0\.interval must match .*a span like 30 s, 15 min or 1 h/],
     [/kind: mean-power/, 'kind: volume', /points\.0\.kind must be one of: mean-power, instant-power,/],
     [/interval: 1 min/, 'interval: 25 d', /interval must be between 1 ms and 24 d/],
+    [/interval: 1 min/, 'interval: 24.1 d', /interval must be between 1 ms and 24 d/],
+    [
+      /interval: 1 min/,
+      'interval: 1 min\n    deliveryDelay: 32 d',
+      /point point-\w+: deliveryDelayMs \d+ is not within 0 to \d+ \(31 days\)/,
+    ],
+    [
+      /interval: 1 min/,
+      'interval: 1 s\n    deliveryDelay: 1 d',
+      /point point-\w+: a reading every 1000 ms .* 108001 readings .* at most 24576 fit/,
+    ],
     [/timeZone: .*/, 'timeZone: Europe/Atlantis', /timeZone Europe\/Atlantis is not known\. Use an IANA name/],
     [/# mayExport/, 'owner: Maija\n    # mayExport', /points\.0 has no field owner/],
     [/ {4}carrier.*\n/, '', /points\.0 lacks carrier/],

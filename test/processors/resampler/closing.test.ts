@@ -85,6 +85,22 @@ describe('what a long wait leaves to close', () => {
     assert.equal(told(atOnce, 'p').length, 7 * (288 + 96 + 24));
   });
 
+  it('leaves out no gap of days within it', () => {
+    const rig = rigOf(pointOf('p', 'MEAN_POWER'));
+    rig.tick(T0);
+    const withGap = quarters(7).filter(({ startMs }) => startMs < T0 + 2 * DAY_MS || startMs >= T0 + 5 * DAY_MS);
+    rig.deliver('p', withGap, T0 + 7 * DAY_MS);
+    rig.tickThrough(T0 + 16 * DAY_MS, T0 + 16 * DAY_MS + 2 * HOUR_MS, FIVE);
+    const hours = [...rig.current('p', HOUR_MS).values()];
+    assert.deepEqual(
+      hours.map(({ startMs }) => (startMs - T0) / HOUR_MS),
+      hours.map((_, i) => i),
+    );
+    // Seven days, three of them a gap, and the week of silence after them.
+    assert.equal(hours.length, 14 * 24);
+    assert.equal(hours.filter(({ coveredMs }) => coveredMs === 0).length, 10 * 24);
+  });
+
   it('is not overtaken by the reload of a day that is not closed yet', () => {
     const rig = rigOf(pointOf('p', 'MEAN_POWER'));
     rig.deliver('p', quarters(1).slice(0, 4), T0 + HOUR_MS);

@@ -68,6 +68,19 @@ describe('the hot range', () => {
       assert.equal(before.requests.length, 1);
     });
 
+  it('holds the reading at its very beginning, so that a correction of it is told and revises at once', () => {
+    const hotMs = T0 + 5 * HOUR_MS;
+    const rig = tenHoursBut([]);
+    rig.deliver('p', [{ startMs: hotMs, value: 360 }], nowMs);
+    live(rig, nowMs, nowMs + HOUR_MS, () => 60);
+    assert.deepEqual(
+      rig.notices.filter(({ kind }) => kind !== 'DOUBLE').map(({ kind, startMs, value, otherValue }) => [kind, startMs, value, otherValue]),
+      [['CONFLICT', hotMs, 60, 360]],
+    );
+    assert.deepEqual(rig.requests, []);
+    assert.equal(rig.current('p', FIVE).get(hotMs)!.energyMilliWh, 10_000);
+  });
+
   it('does not move back to readings that were let go when a longer delay is declared', () => {
     const hotMs = T0 + 5 * HOUR_MS;
     for (const [missing, reason] of [
