@@ -29,18 +29,19 @@ export class AvroReader {
   position = 0;
   end = 0;
   view: DataView<ArrayBufferLike> = new DataView(new ArrayBuffer(0));
-  private viewOf: ArrayBufferLike | null = null;
+  /** Where the bytes begin in the view. */
+  base = 0;
   /** Pseudonymous ids come again and again: one string each saves allocation and makes comparisons cheap. */
   readonly texts = new KnownTexts();
 
-  open(bytes: Uint8Array, from: number): void {
+  open(bytes: Uint8Array, from: number, memory?: DataView<ArrayBufferLike>): void {
     this.bytes = bytes;
     this.position = from;
     this.end = bytes.length;
-    if (this.viewOf !== bytes.buffer) {
-      this.view = new DataView(bytes.buffer);
-      this.viewOf = bytes.buffer;
-    }
+    this.base = bytes.byteOffset;
+    if (memory !== undefined) {
+      if (this.view !== memory) this.view = memory;
+    } else if (this.view.buffer !== bytes.buffer) this.view = new DataView(bytes.buffer);
   }
 
   long(): number {

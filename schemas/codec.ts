@@ -84,11 +84,14 @@ export class Codec {
     return { name: entry.name, value };
   }
 
-  /** As `decodeAs`, but what it returns may be filled anew by its next call, so that nothing of it may be kept. */
-  refillAs(name: string, bytes: Uint8Array): unknown {
+  /**
+   * As `decodeAs`, but what it returns may be filled anew by its next call, so that nothing of it may be kept. `memory`: a
+   * view of all the memory that the bytes lie in, where it is at hand.
+   */
+  refillAs(name: string, bytes: Uint8Array, memory?: DataView): unknown {
     const entry = this.entry(bytes);
     if (entry.name !== name) throw new CodecError('EVENT_UNDECODABLE', `The bytes are a ${entry.name}, not a ${name}.`);
-    this.reader.open(bytes, 5);
+    this.reader.open(bytes, 5, memory);
     const value = entry.refill(this.reader);
     if (this.reader.position !== bytes.length) throw new CodecError('EVENT_UNDECODABLE', 'Bytes follow after the end of the body.');
     return value;
@@ -208,5 +211,5 @@ function compileSchema(json: unknown): Compiled {
     (type) => of(type).decode,
     (type) => of(type).least,
   );
-  return { name, ...coder, refill: refill() };
+  return { name, ...coder, refill };
 }

@@ -8,7 +8,7 @@
  *
  * Offsets are relative to the batch's first, so that a compacted batch may have holes.
  */
-import type { LogRecord, NewRecord, RecordHeaders } from './event-log.ts';
+import { type LogRecord, type NewRecord, type RecordHeaders, SharingRecord } from './event-log.ts';
 
 const VERSION = 2;
 const HAS_ID = 1;
@@ -160,7 +160,7 @@ export interface BatchPlace {
 
 /** Unpacks the records from `fromOffset` on into `into`, at most `max` of them. Values share memory with the payload. */
 export function unpackBatch(payload: Buffer, place: BatchPlace, fromOffset: number, max: number, into: LogRecord[]): void {
-  const { topic, partition, appendedMs } = place;
+  const { topic, partition } = place;
   const reader = new Unpacker(payload);
   if (reader.number() !== VERSION) throw new Error(`Batch at ${topic}/${partition}:${place.firstOffset} has an unknown version.`);
   const count = reader.number();
@@ -169,6 +169,7 @@ export function unpackBatch(payload: Buffer, place: BatchPlace, fromOffset: numb
   for (let i = 0; i < table.length; i++) table[i] = reader.text();
   let valueAt = reader.at + headBytes;
   const end = into.length + max;
+  const memory = new DataView(payload.buffer);
   let number = 0;
   let knownAtMs = 0;
   let offset = place.firstOffset - 1;
@@ -183,7 +184,7 @@ export function unpackBatch(payload: Buffer, place: BatchPlace, fromOffset: numb
     const flags = reader.number();
     if (flags !== 0) unpackOptional(reader, flags, table, headers);
     const valueEnd = reader.number() + valueAt;
-    if (offset >= fromOffset) into.push({ topic, partition, offset, appendedMs, key, headers, value: payload.subarray(valueAt, valueEnd) });
+    if (offset >= fromOffset) into.push(new SharingRecord(place, offset, key, headers, payload.subarray(valueAt, valueEnd), memory));
     valueAt = valueEnd;
   }
 }

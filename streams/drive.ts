@@ -5,7 +5,7 @@
  */
 import { bodyOf, type Codec, CodecError } from '../schemas/codec.ts';
 import type { ErrorCode } from './errors.ts';
-import type { LogRecord, NewRecord } from './event-log.ts';
+import { type LogRecord, type NewRecord, SharingRecord } from './event-log.ts';
 import { MAX_EVENT_BYTES } from './limits.ts';
 import type { Emit, Processor, ProcessorEvent, Reject, RejectedPlace } from './processor.ts';
 import { ReadRanges } from './read-ranges.ts';
@@ -52,6 +52,7 @@ const STATE_FORM = 2;
 const REFILLED = new Set(['ReadingsDelivery', 'Tick']);
 /** An event of a suspect that throws twice goes to `rejected`: what fails by chance once is none of the event's doing. */
 const MAX_EVENT_ATTEMPTS = 2;
+const NO_READERS: readonly number[] = [];
 
 export class Drive {
   /** Filled by `take`, emptied by the caller. */
@@ -74,6 +75,10 @@ export class Drive {
   /** What the last fact had: mostly what the next one has. */
   private latestTopic: Topic | undefined;
   private latestRefilled = false;
+  private latestReaders: readonly number[] = NO_READERS;
+  /** The last two texts that were found to be the same: mostly the next ones are these very strings. */
+  private latestSiteId = '';
+  private latestKey = '';
   private latestMemory: KeyMemory | undefined;
   /** Used for every fact. */
   private readonly fact: ProcessorEvent = { topic: '', key: '', value: null, knownAtMs: 0, streamTimeMs: 0 };
@@ -115,19 +120,24 @@ export class Drive {
     if (this.latestTopic?.name !== record.topic) {
       this.latestTopic = findTopic(record.topic)!;
       this.latestRefilled = REFILLED.has(this.latestTopic.schema);
+      this.latestReaders = this.readers.get(record.topic) ?? NO_READERS;
     }
     const topic = this.latestTopic;
     let value: { knownAtMs: number; siteId?: string };
     try {
       const { codec } = this;
-      value = (this.latestRefilled ? codec.refillAs(topic.schema, record.value) : codec.decodeAs(topic.schema, record.value)) as never;
+      value = (
+        this.latestRefilled
+          ? codec.refillAs(topic.schema, record.value, SharingRecord.memoryOf(record))
+          : codec.decodeAs(topic.schema, record.value)
+      ) as never;
     } catch (error) {
       if (!(error instanceof CodecError)) throw error;
       this.reject(record, error.code, error.message);
       return undefined;
     }
     const problem =
-      topic.key === 'site' && value.siteId !== record.key
+      topic.key === 'site' && !this.isSiteOf(value.siteId!, record.key)
         ? `The key ${record.key} is not the site ${value.siteId} of the event.`
         : value.knownAtMs !== record.headers.knownAtMs
           ? `The event says that it became known at ${value.knownAtMs}, its headers say ${record.headers.knownAtMs}.`
@@ -135,6 +145,14 @@ export class Drive {
     if (problem === undefined) return value;
     this.reject(record, 'EVENT_INVALID', problem, { readingCount: readingCountOf(topic.schema, value) });
     return undefined;
+  }
+
+  private isSiteOf(siteId: string, key: string): boolean {
+    if (siteId === this.latestSiteId && key === this.latestKey) return true;
+    if (siteId !== key) return false;
+    this.latestSiteId = siteId;
+    this.latestKey = key;
+    return true;
   }
 
   private takeTick(record: LogRecord): void {
@@ -194,7 +212,7 @@ export class Drive {
     const { topic, knownAtMs } = this.fact;
     memory.ranges.note(topic, this.trigger.offset);
     if (knownAtMs > memory.knownAtMs) memory.knownAtMs = knownAtMs;
-    this.deliver(memory, this.fact);
+    this.deliver(memory, this.fact, this.latestReaders);
   };
 
   private memoryOf(key: string): KeyMemory {
@@ -260,9 +278,7 @@ export class Drive {
     this.reject(record, 'PROCESSOR_FAILED', reason, { readingCount }, key);
   }
 
-  private deliver(memory: KeyMemory, event: ProcessorEvent): void {
-    const readers = this.readers.get(event.topic);
-    if (!readers) return;
+  private deliver(memory: KeyMemory, event: ProcessorEvent, readers: readonly number[]): void {
     for (let i = 0; i < readers.length; i++) {
       const by = readers[i];
       this.processors[by].onEvent(memory.states[by], event, memory.emits[by], memory.reject);
@@ -277,7 +293,8 @@ export class Drive {
     const known = knownAtMs === value.knownAtMs ? value : { ...value, knownAtMs };
     this.publish(trigger, key, name, topic, known, causesOf(trigger, memory.ranges));
     memory.ranges.clear();
-    this.deliver(memory, { topic, key, value: known, knownAtMs, streamTimeMs: this.streamTimeMs });
+    const readers = this.readers.get(topic);
+    if (readers !== undefined) this.deliver(memory, { topic, key, value: known, knownAtMs, streamTimeMs: this.streamTimeMs }, readers);
   }
 
   /** Makes a record of what was emitted. */

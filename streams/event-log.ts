@@ -160,3 +160,41 @@ export interface EventLog {
   waitForAppend(timeoutMs: number, signal?: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
+
+/**
+ * A record whose value lies in memory that it shares with others. It has a view of all of that memory at hand, as asking
+ * each value for its own would cost as much as reading it; what one sees of the record is that of any other.
+ */
+export class SharingRecord implements LogRecord {
+  topic: string;
+  partition: number;
+  offset: number;
+  appendedMs: number;
+  key: string;
+  headers: RecordHeaders;
+  value: Uint8Array;
+  readonly #memory: DataView;
+
+  constructor(
+    place: { topic: string; partition: number; appendedMs: number },
+    offset: number,
+    key: string,
+    headers: RecordHeaders,
+    value: Uint8Array,
+    memory: DataView,
+  ) {
+    this.topic = place.topic;
+    this.partition = place.partition;
+    this.offset = offset;
+    this.appendedMs = place.appendedMs;
+    this.key = key;
+    this.headers = headers;
+    this.value = value;
+    this.#memory = memory;
+  }
+
+  /** The memory of a record's value, where it is at hand. */
+  static memoryOf(record: LogRecord): DataView | undefined {
+    return #memory in record ? record.#memory : undefined;
+  }
+}

@@ -5,7 +5,7 @@
  * as encoding them one by one would cost more than the work that is measured.
  */
 import type { PointDeclared, SiteDeclared } from '../../schemas/types.ts';
-import type { LogRecord } from '../../streams/event-log.ts';
+import { type LogRecord, SharingRecord } from '../../streams/event-log.ts';
 import { HOUR_MS, MINUTE_MS } from '../../streams/limits.ts';
 
 export interface GeneratorOptions {
@@ -80,6 +80,7 @@ export class ReadingsGenerator {
   private state: number;
   private bytes: Buffer = Buffer.allocUnsafe(0);
   private view: DataView = new DataView(new ArrayBuffer(0));
+  private memory: DataView = this.view;
   private at = 0;
   private offset = 0;
   private records: LogRecord[] = [];
@@ -135,6 +136,7 @@ export class ReadingsGenerator {
     this.records = [];
     this.bytes = Buffer.allocUnsafeSlow(Math.max(64 * 1024, points * 400));
     this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
+    this.memory = new DataView(this.bytes.buffer);
     this.at = 0;
     const { minute } = this;
     if (!silent) for (let point = 0; point < points; point++) this.read(point, minute);
@@ -309,15 +311,9 @@ export class ReadingsGenerator {
 
   private push(topic: string, key: string, start: number, type: string): void {
     const knownAtMs = topic === 'ticks' ? GENERATOR_FROM_MS + this.minute * MINUTE_MS : this.knownAtMs;
-    this.records.push({
-      topic,
-      key,
-      partition: 0,
-      offset: this.offset,
-      appendedMs: 0,
-      value: this.bytes.subarray(start, this.at),
-      headers: { source: topic, number: this.offset, type, knownAtMs },
-    });
+    const headers = { source: topic, number: this.offset, type, knownAtMs };
+    const value = this.bytes.subarray(start, this.at);
+    this.records.push(new SharingRecord({ topic, partition: 0, appendedMs: 0 }, this.offset, key, headers, value, this.memory));
     this.offset++;
   }
 
@@ -325,6 +321,7 @@ export class ReadingsGenerator {
     if (this.bytes.length - this.at < 8_192) {
       this.bytes = Buffer.allocUnsafeSlow(Math.max(64 * 1024, this.options.points * 100));
       this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
+      this.memory = new DataView(this.bytes.buffer);
       this.at = 0;
     }
     return this.at;

@@ -9,7 +9,7 @@ import { Codec } from '../../schemas/codec.ts';
 import { currentSchemas } from '../../schemas/files.ts';
 import type { DataNotice, ReadingsDelivery, ResampledWindows } from '../../schemas/types.ts';
 import { Drive, type DriveOptions } from '../../streams/drive.ts';
-import type { LogRecord } from '../../streams/event-log.ts';
+import { type LogRecord, SharingRecord } from '../../streams/event-log.ts';
 import { HOUR_MS, MAX_STEP_RECORDS, MINUTE_MS } from '../../streams/limits.ts';
 import type { Processor } from '../../streams/processor.ts';
 import { GENERATOR_FROM_MS, pointIdOf, ReadingsGenerator, SINGLE_READING_SCHEMA } from './readings-generator.ts';
@@ -150,9 +150,11 @@ function run(options: RunOptions): RunResult {
       for (const { value } of records) valueSum += (peer.decode(value as Buffer, 5) as { value: { value: number } }).value.value;
     },
     decode: (records) => {
-      for (const { topic, value } of records)
-        if (topic === 'meter.readings')
-          for (const series of (codec.refillAs('ReadingsDelivery', value) as ReadingsDelivery).series) valueSum += series.value.length;
+      for (const record of records)
+        if (record.topic === 'meter.readings')
+          for (const series of (codec.refillAs('ReadingsDelivery', record.value, SharingRecord.memoryOf(record)) as ReadingsDelivery)
+            .series)
+            valueSum += series.value.length;
     },
     resample: (records) => {
       takeAll(drive, records);

@@ -1,0 +1,321 @@
+/**
+ * Forms of events that came before. Most events differ from an earlier one only in their numbers: the same site, point
+ * and unit, another time and value. A form holds what is the same, and its shape says where the numbers stand, so that
+ * the next event of its kind is told by comparing eight bytes at a time, and read from places that are known, by code
+ * made for the shape. Whatever has no form, or not the expected one, is read as usual, and gets its form then.
+ */
+import type { AvroReader } from './avro-bytes.ts';
+import type { TextCursor } from './known-texts.ts';
+
+type Json = string | { [key: string]: unknown } | Json[];
+export interface Field {
+  name: string;
+  type: Json;
+}
+
+/** Longer events are read as usual: comparing would cost as much. */
+const MOST_BYTES = 256;
+/** Beyond so many forms, all are let go: they come in again as they are read. */
+const MOST_FORMS = 2 ** 17;
+/** Shapes beyond so many are read as usual. */
+const MOST_SHAPES = 256;
+/** Groups of seven bits that a number of a form may have: exact in doubles. */
+const MOST_GROUPS = 7;
+
+/** Reads an event of the shape into the value that is filled anew, or tells that it has another form. */
+type ReadShape = (reader: AvroReader, form: Form, store: Float64Array) => boolean;
+
+export interface Form {
+  /** Bytes of the whole event; -1 once it was let go. */
+  length: number;
+  read: ReadShape;
+  /** Where the bytes that must be the same begin in the store. */
+  at: number;
+  /** What is no number, in the order of `leavesOf`. */
+  texts: readonly unknown[];
+  /** The form that came after it last time. */
+  follower: Form;
+}
+
+export const NO_FORM = { length: -1, read: () => false, at: 0, texts: [] } as unknown as Form;
+(NO_FORM as { follower: Form }).follower = NO_FORM;
+
+/** A field that holds a number (or at most one), or whatever else. */
+interface Leaf {
+  kind: 'long' | 'double' | 'longs' | 'doubles' | 'other';
+  type: Json;
+  /** Index of the list of records it stands in; -1 for the event's own. */
+  list: number;
+  /** Source of where its value goes, and of the array that is used for one number. */
+  into: string;
+  array: string;
+}
+
+/** A number of an event: where it begins and how many bytes it has; none where its array is empty. */
+interface Place {
+  from: number;
+  bytes: number;
+}
+
+/** The leaves of a record, those of lists of records included, in the order of their bytes; undefined where it is too deep for forms. */
+export function leavesOf(fields: readonly Field[]): Leaf[] | undefined {
+  const leaves: Leaf[] = [];
+  for (const [index, { name, type }] of fields.entries()) {
+    const items = itemsOf(type);
+    const nested = recordFields(items);
+    if (nested === undefined) leaves.push(leafOf(type, -1, `o.${name}`, `own.a${index}`));
+    else
+      for (const [inner, field] of nested.entries())
+        leaves.push(leafOf(field.type, index, `own.a${index}Items[0].record.${field.name}`, `own.a${index}Items[0].a${inner}`));
+  }
+  return leaves.some(({ type }) => recordFields(itemsOf(type)) !== undefined) ? undefined : leaves;
+}
+
+function leafOf(type: Json, list: number, into: string, array: string): Leaf {
+  const items = itemsOf(type);
+  const kind = type === 'long' || type === 'double' ? type : items === 'long' ? 'longs' : items === 'double' ? 'doubles' : 'other';
+  return { kind, type, list, into, array };
+}
+
+function itemsOf(type: Json): Json | undefined {
+  return typeof type !== 'string' && !Array.isArray(type) && type.type === 'array' ? (type.items as Json) : undefined;
+}
+
+function recordFields(type: Json | undefined): Field[] | undefined {
+  return typeof type === 'object' && !Array.isArray(type) && type.type === 'record' ? (type.fields as Field[]) : undefined;
+}
+
+export interface FormsOptions {
+  fields: readonly Field[];
+  leaves: readonly Leaf[];
+  /** Fields of texts, whose last values tell which form an event may have. */
+  cursors: readonly TextCursor[];
+  decodeOf: (type: Json) => (reader: AvroReader) => unknown;
+  /** The value that is filled anew, with its arrays. */
+  own: unknown;
+}
+
+/** All forms of one schema. */
+export class Forms {
+  store = new Float64Array(1_024);
+  latest: Form = NO_FORM;
+  private used = 0;
+  private readonly byTexts = new Map<number, Form>();
+  private readonly shapes = new Map<string, ReadShape>();
+  private readonly options: FormsOptions;
+
+  constructor(options: FormsOptions) {
+    this.options = options;
+  }
+
+  /** Finds or makes the form of an event that was just read as usual, to be expected after the one before. */
+  note(reader: AvroReader, from: number): void {
+    if (reader.end > MOST_BYTES) return;
+    let hash = 0;
+    for (const { latest } of this.options.cursors) hash = Math.imul(hash ^ latest.hash, 0x5bd1e995) ^ latest.length;
+    let form = this.byTexts.get(hash);
+    if (form === undefined || form.length !== reader.end || !form.read(reader, form, this.store)) {
+      form = this.make(reader, from);
+      if (form === undefined) return;
+      if (this.byTexts.size >= MOST_FORMS) this.letGo();
+      this.byTexts.set(hash, form);
+    }
+    if (this.latest !== NO_FORM) this.latest.follower = form;
+    this.latest = form;
+  }
+
+  private letGo(): void {
+    for (const form of this.byTexts.values()) form.length = -1;
+    this.byTexts.clear();
+    this.used = 0;
+    this.latest = NO_FORM;
+  }
+
+  /** Goes through the bytes by the schema, to find the numbers; undefined where there are several of a kind. */
+  private make(reader: AvroReader, from: number): Form | undefined {
+    const { bytes, end } = reader;
+    const places: (Place | undefined)[] = [];
+    const texts: unknown[] = [];
+    let list = -1;
+    reader.position = from;
+    for (const leaf of this.options.leaves) {
+      if (leaf.list !== list) {
+        if (list >= 0 && bytes[reader.position++] !== 0) return undefined;
+        if (leaf.list >= 0 && bytes[reader.position++] !== 2) return undefined;
+        ({ list } = leaf);
+      }
+      if (leaf.kind === 'other') texts.push(owned(this.options.decodeOf(leaf.type)(reader)));
+      else if (!placeNumber(leaf, reader, places)) return undefined;
+    }
+    if (list >= 0 && bytes[reader.position++] !== 0) return undefined;
+    if (reader.position !== end) return undefined;
+    return this.formOf(reader, from, places, texts);
+  }
+
+  private formOf(reader: AvroReader, from: number, places: readonly (Place | undefined)[], texts: unknown[]): Form | undefined {
+    const { end } = reader;
+    const runs = runsBetween(places, from, end);
+    const short = runs.filter((run) => run.to - run.from < 8).flatMap((run) => [...reader.bytes.subarray(run.from, run.to)]);
+    const key = [end, ...places.map((place) => (place ? `${place.from}+${place.bytes}` : '-')), ...short].join(' ');
+    let read = this.shapes.get(key);
+    if (read === undefined) {
+      if (this.shapes.size >= MOST_SHAPES) return undefined;
+      read = readShape(this.options, places, runs, reader);
+      this.shapes.set(key, read);
+    }
+    const at = this.keep(reader, runs);
+    return at === undefined ? undefined : { length: end, read, at, texts, follower: NO_FORM };
+  }
+
+  /** Keeps the bytes of long runs as doubles; undefined where equal doubles would not mean equal bytes. */
+  private keep({ view, base }: AvroReader, runs: readonly Run[]): number | undefined {
+    const values = runs.flatMap((run) => doublesOf(run).map((place) => view.getFloat64(base + place, true)));
+    if (values.some((value) => value === 0 || Number.isNaN(value))) return undefined;
+    if (this.used + values.length > this.store.length) {
+      const larger = new Float64Array(2 * (this.store.length + values.length));
+      larger.set(this.store);
+      this.store = larger;
+    }
+    this.store.set(values, this.used);
+    this.used += values.length;
+    return this.used - values.length;
+  }
+}
+
+/** Notes where a number stands; false where there are several, or it is too long. */
+function placeNumber({ kind }: Leaf, reader: AvroReader, places: (Place | undefined)[]): boolean {
+  const { bytes } = reader;
+  const listed = kind === 'longs' || kind === 'doubles';
+  if (listed && bytes[reader.position] === 0) {
+    reader.position++;
+    places.push(undefined);
+    return true;
+  }
+  if (listed && bytes[reader.position++] !== 2) return false;
+  const from = reader.position;
+  if (kind === 'double' || kind === 'doubles') reader.double();
+  else reader.long();
+  const length = reader.position - from;
+  places.push({ from, bytes: length });
+  if ((kind === 'long' || kind === 'longs') && length > MOST_GROUPS) return false;
+  return !listed || bytes[reader.position++] === 0;
+}
+
+/** Bytes between numbers, all of which must be the same. */
+interface Run {
+  from: number;
+  to: number;
+}
+
+function runsBetween(places: readonly (Place | undefined)[], from: number, end: number): Run[] {
+  const runs: Run[] = [];
+  let at = from;
+  for (const place of places) {
+    if (place === undefined) continue;
+    if (place.from > at) runs.push({ from: at, to: place.from });
+    at = place.from + place.bytes;
+  }
+  if (end > at) runs.push({ from: at, to: end });
+  return runs;
+}
+
+/** Where the doubles of a run of at least eight bytes begin; the last one ends with the run. */
+function doublesOf({ from, to }: Run): number[] {
+  if (to - from < 8) return [];
+  return Array.from({ length: Math.ceil((to - from) / 8) }, (_, i) => Math.min(from + 8 * i, to - 8));
+}
+
+/** Makes the code that reads events of one shape: first it compares what must be the same, then it takes the numbers. */
+function readShape(
+  { leaves, own, fields }: FormsOptions,
+  places: readonly (Place | undefined)[],
+  runs: readonly Run[],
+  { bytes }: AvroReader,
+): ReadShape {
+  const refuse: string[] = [];
+  let kept = 0;
+  for (const run of runs) {
+    for (const place of doublesOf(run)) refuse.push(`v.getFloat64(s + ${place}, true) !== store[w + ${kept++}]`);
+    for (let at = run.from; run.to - run.from < 8 && at < run.to; ) {
+      const size = run.to - at >= 4 ? 4 : run.to - at >= 2 ? 2 : 1;
+      refuse.push(`${readInt('v', 's', at, size)} !== ${wordOf(bytes, at, size)}`);
+      at += size;
+    }
+  }
+  const take: string[] = [];
+  const give: string[] = [];
+  let place = 0;
+  let other = 0;
+  for (const [n, { kind, into, array }] of leaves.entries()) {
+    if (kind === 'other') {
+      give.push(`text = texts[${other++}]; if (${into} !== text) ${into} = text;`);
+      continue;
+    }
+    const number = places[place++];
+    if (number === undefined) {
+      give.push(`${into} = none;`);
+      continue;
+    }
+    take.push(kind === 'double' || kind === 'doubles' ? takeDouble(n, number) : takeLong(n, number));
+    if (kind === 'long' || kind === 'double') give.push(`${into} = d${n};`);
+    else give.push(`a = ${array}; if (a.length !== 1) a.length = 1; a[0] = d${n}; ${into} = a;`);
+  }
+  for (const list of new Set(leaves.map((leaf) => leaf.list).filter((index) => index >= 0)))
+    give.push(`a = own.a${list}; item = own.a${list}Items[0].record; if (a.length !== 1) a.length = 1; if (a[0] !== item) a[0] = item;
+      o.${fields[list].name} = a;`);
+  const text = `
+    const o = own.record;
+    return (r, form, store) => {
+      const v = r.view, s = r.base, w = form.at;
+      if (${refuse.join(' || ') || 'false'}) return false;
+      ${take.join('\n')}
+      const { texts } = form;
+      let text, a, item;
+      ${give.join('\n')}
+      r.position = r.end;
+      return true;
+    };`;
+  return new Function('own', 'none', text)(own, []) as ReadShape;
+}
+
+function takeDouble(n: number, { from }: Place): string {
+  return `const d${n} = v.getFloat64(s + ${from}, true); if (d${n} - d${n} !== 0) return false;`;
+}
+
+/** Seven bits of each byte, the lowest first, zig-zag; all bytes but the last have their eighth bit set. */
+function takeLong(n: number, { from, bytes }: Place): string {
+  const lower = Math.min(4, bytes);
+  const parts = [
+    { name: `x${n}`, from, size: lower },
+    { name: `y${n}`, from: from + 4, size: bytes - lower },
+  ].filter(({ size }) => size > 0);
+  const source = parts.map(({ name, from: at, size }, i) => {
+    const last = i === parts.length - 1;
+    const bits = 0x80808080 >>> (8 * (4 - size));
+    const wanted = last ? bits & ~(0x80 << (8 * (size - 1))) : bits;
+    const read = size === 3 ? `${readInt('v', 's', at, 2)} | (${readInt('v', 's', at + 2, 1)} << 16)` : readInt('v', 's', at, size);
+    return `const ${name} = ${read}; if ((${name} & ${bits | 0}) !== ${wanted | 0}) return false;`;
+  });
+  const groups = (name: string, size: number) =>
+    Array.from({ length: size }, (_, i) => `((${name} >>> ${i}) & ${0x7f << (7 * i)})`).join(' | ');
+  const low = `const z${n} = ${groups(`x${n}`, lower)};`;
+  if (bytes <= 4) return `${source.join('\n')} ${low} const d${n} = (z${n} >>> 1) ^ -(z${n} & 1);`;
+  const half = `(z${n} >>> 1) + (${groups(`y${n}`, bytes - 4)}) * 134217728`;
+  return `${source.join('\n')} ${low} const h${n} = ${half}; const d${n} = (z${n} & 1) === 0 ? h${n} : -h${n} - 1;`;
+}
+
+function readInt(view: string, base: string, at: number, size: number): string {
+  const method = size === 4 ? 'getInt32' : size === 2 ? 'getUint16' : 'getUint8';
+  return `${view}.${method}(${base} + ${at}${size === 1 ? '' : ', true'})`;
+}
+
+function wordOf(bytes: Uint8Array, at: number, size: number): number {
+  let word = 0;
+  for (let i = 0; i < size; i++) word |= bytes[at + i] << (8 * i);
+  return word;
+}
+
+/** Bytes that share memory with an event would change with it, or hold its memory. */
+function owned(value: unknown): unknown {
+  return value instanceof Uint8Array ? Buffer.from(value) : value;
+}
