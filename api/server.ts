@@ -19,6 +19,7 @@ import { tagAnswers } from './representation.ts';
 import { registerDocumentation } from './routes/documentation.ts';
 import { registerForecasts } from './routes/forecasts.ts';
 import { registerRegistry } from './routes/registry.ts';
+import { registerRuns } from './routes/runs.ts';
 import { registerSeries } from './routes/series.ts';
 import { registerService, type Service } from './routes/service.ts';
 import { registerSetAside } from './routes/set-aside.ts';
@@ -71,6 +72,7 @@ export async function buildServer(deps: ApiDeps): Promise<Api> {
     registerSeries(scope as Api, deps.pool);
     registerForecasts(scope as Api, deps.pool);
     registerSetAside(scope as Api, deps.pool);
+    registerRuns(scope as Api, deps.pool);
   });
   await app.register(async (scope) => {
     tagAnswers(scope);
@@ -121,7 +123,7 @@ function openapi(version: string) {
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],
-    tags: ['Sites', 'Series', 'Forecasts', 'Set aside', 'Schemas', 'Service', 'Documentation'].map((name) => ({ name })),
+    tags: ['Sites', 'Series', 'Forecasts', 'Set aside', 'Runs', 'Schemas', 'Service', 'Documentation'].map((name) => ({ name })),
     components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
     security: [{ token: [] }],
   };

@@ -195,5 +195,20 @@ export const NoticeRowShape = Type.Object({
   count: Type.Integer(),
 });
 
+export const RunRowShape = Type.Object({
+  runId: Type.String({ description: 'As the headers of derived events name it' }),
+  namespace: Type.String(),
+  mode: Type.Enum(['live', 'what-if'], { description: 'Whether the namespace is that of a what-if replay' }),
+  note: Nullable(Type.String({ description: 'What made the namespace, where that was noted' })),
+  codeVersion: Type.String(),
+  configurationHash: Type.String({ description: 'Of the limits that decide about results' }),
+  processors: Type.Array(Type.String({ description: 'name@version' })),
+  seed: Nullable(Type.Integer({ description: 'Of what it draws at random; null: it draws nothing' })),
+  started: at('When its first task began, by the clock of the log'),
+  lastStarted: at('When its latest task began'),
+  knownAt: at('Stream time when its first task began'),
+  tasks: Type.Integer({ description: 'Tasks that began under it' }),
+});
+
 export type WindowAnswer = Static<typeof WindowRowShape>;
 export type ForecastAnswer = Static<typeof ForecastRowShape>;

@@ -1,6 +1,7 @@
 import { dayIndexProjection } from './day-index.ts';
 import { forecastsProjection } from './forecasts.ts';
 import type { Projection } from './projection.ts';
+import { runsProjection } from './runs.ts';
 import { seriesProjection } from './series.ts';
 import { setAsideProjection } from './set-aside.ts';
 import { pilotsProjection, sitesProjection } from './sites.ts';
@@ -13,4 +14,5 @@ export const PROJECTIONS: readonly Projection[] = [
   forecastsProjection,
   setAsideProjection,
   dayIndexProjection,
+  runsProjection,
 ];

@@ -17,6 +17,7 @@ export const RESOURCE_KINDS = [
   'forecasts',
   'notices',
   'rejected',
+  'runs',
 ] as const;
 export type ResourceKind = (typeof RESOURCE_KINDS)[number];
 
@@ -56,8 +57,8 @@ export interface Decision {
 const PUBLIC: readonly ResourceKind[] = ['liveness', 'documentation'];
 
 const READABLE: Record<Role, readonly ResourceKind[]> = {
-  operator: ['schemas', 'metrics', 'sites', 'series', 'forecasts', 'notices', 'rejected'],
-  'data-scientist': ['schemas', 'sites', 'series', 'forecasts', 'notices', 'rejected'],
+  operator: ['schemas', 'metrics', 'sites', 'series', 'forecasts', 'notices', 'rejected', 'runs'],
+  'data-scientist': ['schemas', 'sites', 'series', 'forecasts', 'notices', 'rejected', 'runs'],
   aggregator: ['schemas', 'sites', 'series', 'forecasts'],
   resident: ['sites', 'series', 'forecasts', 'notices'],
   dashboard: ['metrics', 'sites', 'series', 'forecasts', 'notices'],

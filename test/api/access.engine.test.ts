@@ -7,14 +7,14 @@ import { newClaim, signToken } from '../../streams/security/token.ts';
 import { revokeToken } from '../../streams/security/token-list.ts';
 import { openFixture, SECRET } from './fixture.ts';
 
-const { app, access, token, get } = await openFixture();
+const { app, pipeline, access, token, get } = await openFixture();
 const routes = app.guardedRoutes;
 
 /** What each role may read, written down again: a change of the policy must be made twice, and seen. */
 const MAY_READ: Record<Role | 'nobody', string[]> = {
   nobody: [],
-  operator: ['schemas', 'metrics', 'sites', 'series', 'forecasts', 'notices', 'rejected'],
-  'data-scientist': ['schemas', 'sites', 'series', 'forecasts', 'notices', 'rejected'],
+  operator: ['schemas', 'metrics', 'sites', 'series', 'forecasts', 'notices', 'rejected', 'runs'],
+  'data-scientist': ['schemas', 'sites', 'series', 'forecasts', 'notices', 'rejected', 'runs'],
   aggregator: ['schemas', 'sites', 'series', 'forecasts'],
   resident: ['sites', 'series', 'forecasts', 'notices'],
   dashboard: ['metrics', 'sites', 'series', 'forecasts', 'notices'],
@@ -33,6 +33,7 @@ function addressOf({ url }: GuardedRoute, siteId: string, pointId = 'grid'): str
     code: 'NOT_FOUND',
     partition: '0',
     offset: '0',
+    runId: pipeline.running.runId,
   };
   return url.replaceAll(/:(\w+)/g, (_, name) => parts[name] ?? assert.fail(`no value for :${name} of ${url}`));
 }

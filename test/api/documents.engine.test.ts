@@ -53,6 +53,7 @@ describe('the OpenAPI document', () => {
       ['/v1/sites/{siteId}/points/{pointId}/series', '/v1/sites/site-a1/points/grid/series'],
       ['/v1/rejected', '/v1/rejected'],
       ['/v1/notices', '/v1/notices'],
+      ['/v1/runs', '/v1/runs'],
     ]) {
       const { properties } = paths[path].get.responses['200'].content['application/json'].schema;
       const answer = (await get(url)).json();
