@@ -1,7 +1,6 @@
 /**
- * The facts of a log in the order in which they became known, whatever order they were appended in: ascending by
- * knowledge, ticks after facts of the same time, then by topic, partition, source and number. Two logs that hold the same
- * facts give the same order.
+ * The facts of a log in the order in which they became known, whatever order they were appended in: that of
+ * streams/merge-order.ts, then by partition, source and number. Two logs that hold the same facts give the same order.
  *
  * A log is mostly, but not always in that order (an old file imported after a new one, a back-fill), and is larger than
  * memory. So a first pass notes of each stretch of a partition (a zone) between which times its facts became known; a
@@ -15,6 +14,7 @@
  */
 import type { EventLog, LogRecord, ReadOptions, TopicPartition } from '../streams/event-log.ts';
 import { HOUR_MS, MAX_BATCH_RECORDS, REPLAY_SLICE_BYTES, REPLAY_SLICE_RECORDS } from '../streams/limits.ts';
+import { compareMerge } from '../streams/merge-order.ts';
 import { TOPICS } from '../streams/topics.ts';
 
 /** Facts that a replay copies. Reloaded days are left out: they answer requests of tasks, and are made anew. */
@@ -190,7 +190,7 @@ async function* readSlices(
   for (const slice of slices) {
     const startMs = ({ minMs }: Zone) => Math.max(minMs, slice.fromMs);
     const reaching = zones.filter(({ minMs, maxMs }) => minMs < slice.toMs && maxMs >= slice.fromMs);
-    reaching.sort((a, b) => startMs(a) - startMs(b) || comparePlaces(a.at, b.at) || a.offset - b.offset);
+    reaching.sort((a, b) => compareStarts(startMs(a), a.at, startMs(b), b.at) || a.offset - b.offset);
     let pool: OrderedFact[] = [];
     for (let i = 0; i < reaching.length; i++) {
       const zone = reaching[i];
@@ -226,11 +226,11 @@ function firstAtOrAfter(facts: readonly OrderedFact[], timeMs: number): number {
 
 /** The order of a what-if replay; of two facts of one place, source and number none exist. */
 export function compareFacts(a: OrderedFact, b: OrderedFact): number {
-  return a.orderMs - b.orderMs || comparePlaces(a.record, b.record) || compareDeliveries(a.record, b.record);
+  return compareStarts(a.orderMs, a.record, b.orderMs, b.record) || compareDeliveries(a.record, b.record);
 }
 
-function comparePlaces(a: TopicPartition, b: TopicPartition): number {
-  return Number(a.topic === 'ticks') - Number(b.topic === 'ticks') || compareTexts(a.topic, b.topic) || a.partition - b.partition;
+function compareStarts(aMs: number, a: TopicPartition, bMs: number, b: TopicPartition): number {
+  return compareMerge(aMs, a.topic, bMs, b.topic) || a.partition - b.partition;
 }
 
 function compareDeliveries(a: LogRecord, b: LogRecord): number {

@@ -297,7 +297,7 @@ export class Drive {
     if (readers !== undefined) this.deliver(memory, { topic, key, value: known, knownAtMs, streamTimeMs: this.streamTimeMs }, readers);
   }
 
-  /** Makes a record of what was emitted. */
+  /** Makes a record of what was emitted. `identity` is the value without what must not decide about its id. */
   protected publish(
     trigger: LogRecord,
     key: string,
@@ -305,14 +305,15 @@ export class Drive {
     topicName: string,
     value: { knownAtMs: number },
     causes: string,
+    identity: object = value,
   ): void {
     const { schema } = findTopic(topicName)!;
     const bytes = this.codec.encode(schema, value);
+    const body = bodyOf(identity === value ? bytes : this.codec.encode(schema, identity));
     if (bytes.length > MAX_EVENT_BYTES) throw new Error(`${processor} emitted an event of ${bytes.length} bytes for ${topicName}.`);
-    let id = contentId(processor, topicName, key, bodyOf(bytes), idOf(trigger));
+    let id = contentId(processor, topicName, key, body, idOf(trigger));
     // Two equal events of one trigger are two events (two equal series of one delivery were rejected): neither may get lost.
-    for (let more = 1; this.idsOfTrigger.has(id); more++)
-      id = contentId(processor, topicName, key, bodyOf(bytes), `${idOf(trigger)}\0${more}`);
+    for (let more = 1; this.idsOfTrigger.has(id); more++) id = contentId(processor, topicName, key, body, `${idOf(trigger)}\0${more}`);
     this.idsOfTrigger.add(id);
     this.outputs.push({
       topic: topicName,
@@ -333,6 +334,8 @@ export class Drive {
       'rejected',
       rejected,
       `${idOf(record)} ${record.topic}/${record.partition}:${record.offset}-${record.offset}`,
+      // Where the record lies is no part of what it is.
+      { ...rejected, source: '' },
     );
   }
 

@@ -16,7 +16,16 @@ export function causesOf(trigger: LogRecord, { byTopic }: ReadRanges): string {
   return causes;
 }
 
-/** Id of a derived event: SHA-256 of processor, topic, key, body and the trigger's id, cut to 128 bits (hex). */
+/**
+ * Id of a derived event: SHA-256 of processor, topic, key, body and the trigger's id, cut to 128 bits (hex). Nothing of
+ * it is an offset, so the same facts give the same ids in every log.
+ *
+ * The body holds window and revision, so they are in the hash. Of the causes only the trigger's id is: an hour's window
+ * may have thousands, and hashing the id of each would cost more than all else that is done for a reading. It is sound,
+ * as a key's processors are a function of the facts in their order: an event that other causes made under the same
+ * trigger differs in its body, or it says the very same thing. Which causes were read stands in the headers, as ranges
+ * of positions, outside of what replays compare.
+ */
 export function contentId(processor: string, topic: string, key: string, body: Uint8Array, triggerId: string): string {
   const head = Buffer.from(`${processor}\0${topic}\0${key}\0${triggerId}\0`);
   return hash('sha256', Buffer.concat([head, body])).slice(0, 32);

@@ -16,6 +16,7 @@ import {
   MIN_SNAPSHOT_DELTA_BYTES,
   PARTITION_COUNT,
 } from './limits.ts';
+import { compareMerge } from './merge-order.ts';
 import type { Processor } from './processor.ts';
 import { ANSWERS, endsAnswer, nextRequest, REQUESTS } from './reload-answers.ts';
 import { isConnectionLost, Patience } from './retry.ts';
@@ -280,11 +281,7 @@ export class Task {
   }
 }
 
-/** By the time the content became known; ticks after facts of the same time; else by topic. */
+/** Within a topic the log's order stands, see merge-order.ts. */
 function comesBefore(a: Input, b: Input): boolean {
-  const aMs = a.buffer[a.at].headers.knownAtMs;
-  const bMs = b.buffer[b.at].headers.knownAtMs;
-  if (aMs !== bMs) return aMs < bMs;
-  if ((a.topic === 'ticks') !== (b.topic === 'ticks')) return b.topic === 'ticks';
-  return a.topic < b.topic;
+  return compareMerge(a.buffer[a.at].headers.knownAtMs, a.topic, b.buffer[b.at].headers.knownAtMs, b.topic) < 0;
 }
