@@ -1,13 +1,5 @@
 /** What a tick does: revise touched windows, close those whose time is over, ask for reloads, let old readings go. */
-import {
-  DAY_MS,
-  GRACE_MS,
-  HOT_MS,
-  HOUR_MS,
-  MAX_REGISTER_GAP_MS,
-  MAX_SILENCE_MS,
-  MINUTE_MS,
-} from '../../streams/limits.ts';
+import { DAY_MS, GRACE_MS, HOT_MS, HOUR_MS, MAX_REGISTER_GAP_MS, MAX_SILENCE_MS, MINUTE_MS } from '../../streams/limits.ts';
 import type { Emit } from '../../streams/processor.ts';
 import { compose, Emission, emptyWindow, FLAG_NEGATIVE, FLAG_OUTLIER, FLAG_STUCK, WIDTHS, type Window } from './emission.ts';
 import { emitNotice, hotFromMs, markPending } from './intake.ts';
