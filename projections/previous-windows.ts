@@ -25,6 +25,7 @@ interface WindowRow {
   covered_ms: number;
   measured_ms: number;
   quality: number;
+  flags: number;
 }
 
 /** As the resampler writes it. Not by the database, whose text of a number may differ (5e-05, -0). */
@@ -42,7 +43,7 @@ export async function previousWindows(
   for (const { widthMs, table, beforeMs } of WIDTHS) {
     const { rows } = await store.pool.query(
       `SELECT d.place::int AS place, (extract(epoch FROM w.start_at) * 1000)::bigint AS start_ms, w.revision,
-         coalesce(w.energy_mwh, 0) AS energy, w.mean, w.min, w.max, w.last, w.reading_count, w.covered_ms, w.measured_ms, w.quality
+         coalesce(w.energy_mwh, 0) AS energy, w.mean, w.min, w.max, w.last, w.reading_count, w.covered_ms, w.measured_ms, w.quality, w.flags
        FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY AS d (point_id, day_ms, place)
        JOIN point_ref r ON r.site_id = $1 AND r.point_id = d.point_id
        JOIN ${table} w ON w.point_ref = r.point_ref AND w.start_at >= to_timestamp((d.day_ms - $5) / 1000.0) AND w.start_at < to_timestamp((d.day_ms + $4) / 1000.0)
@@ -57,6 +58,7 @@ export async function previousWindows(
         startMs: windows.map((row) => row.start_ms),
         revision: windows.map((row) => row.revision),
         digest: windows.map(digestOf),
+        flags: Uint8Array.from(windows, ({ flags }) => flags),
       });
     });
   }

@@ -82,6 +82,7 @@ function within(windows: DayReloaded['previous'][number], fromMs: number, toMs: 
     startMs: starts.map((startMs, i) => (i === 0 ? startMs : startMs - starts[i - 1])),
     revision: windows.revision.filter(isIn),
     digest: windows.digest.filter(isIn),
+    flags: windows.flags.filter(isIn),
   };
 }
 

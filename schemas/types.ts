@@ -22,6 +22,8 @@ export interface PreviousWindows {
   revision: number[];
   /** of the window's values, to tell a change */
   digest: string[];
+  /** one a window, as emitted */
+  flags: Uint8Array;
 }
 
 /** Raw readings of one point that bear on one UTC day, read back from the log, with the revisions emitted so far. */

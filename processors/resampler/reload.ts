@@ -4,8 +4,7 @@
  * What a reload tells beside the windows is what the hot state would have told: conflicts of the late readings, what a
  * register went through, hours that turned out negative, stuck or far above the usual. Flags are those of the day: stuck
  * by its own hours and the ones emitted for the day before; a far peak by the usual load of now, as that of then is
- * gone. Old days do not count for what is usual (the trailing summary is of late, and a day may be reloaded many times),
- * and a day is not reloaded for a flag alone.
+ * gone. Old days do not count for what is usual: the trailing summary is of late, and a day may be reloaded many times.
  */
 import type { DayReloaded } from '../../schemas/types.ts';
 import { DAY_MS, HOUR_MS, MAX_REGISTER_GAP_MS } from '../../streams/limits.ts';
@@ -39,6 +38,7 @@ const reasons = new Uint8Array(MAX_STEPS);
 interface Previous {
   revision: number;
   digest: string;
+  flags: number;
 }
 
 /** What is revised at once: a day, or the part of one that an event holds, as far as it is not hot. */
@@ -54,12 +54,16 @@ interface Part {
   emit: Emit;
 }
 
-/** What a reload has changed: the first and the last window of its day, and how many more readings are counted. */
+/** What a reload has changed: the first and the last window of its day, since when its end is stuck, and how many readings more are counted. */
 interface Changes {
   first: boolean;
   last: boolean;
+  stuck: boolean;
   readingCount: number;
 }
+
+/** So many hours without a move before the end of a day bear on the flags of the next one; that of fewer is none to tell. */
+const TELLING_STUCK_MS = 3 * HOUR_MS;
 
 /** Takes the answer to a request; one that was not asked for, or comes again, changes nothing. */
 export function reviseReloadedDay(site: SiteState, day: DayReloaded, event: ProcessorEvent, emit: Emit): void {
@@ -87,7 +91,7 @@ function revise(part: Part): number {
   const emission = new Emission(site.siteId, event.knownAtMs, emit);
   computeWindows(readings.hot, point.declared, fromMs, endMs, scratch);
   markReasons(readings, point.declared, fromMs, endMs, reasons);
-  const changes: Changes = { first: false, last: false, readingCount: 0 };
+  const changes: Changes = { first: false, last: false, stuck: false, readingCount: 0 };
   const hours = previousWindows(day, HOUR_MS);
   const stuck = stuckHours(part, (startMs) => composeAt(startMs, fromMs, HOUR_MS));
   for (let width = 0; width < WIDTHS.length; width++) emitChanged(part, width, stuck, emission, changes);
@@ -100,6 +104,8 @@ function revise(part: Part): number {
       const before = windowOf(startMs, hours.get(startMs)?.digest);
       noticeHour(part, composeAt(startMs, fromMs, HOUR_MS), before, stuck, stuckBefore);
     }
+    const [sinceMs, sinceBeforeMs] = [stuck, stuckBefore].map((hoursOf) => hoursOf.stuckSinceMs(endMs));
+    changes.stuck = sinceMs !== sinceBeforeMs && endMs - Math.min(sinceMs, sinceBeforeMs) >= TELLING_STUCK_MS;
   }
   passOn(part, changes);
   // A point that was not open, or silent for long: its windows go on from here, lest any is emitted twice.
@@ -119,11 +125,12 @@ function stuckHours({ day, fromMs, endMs }: Part, hourAt: (startMs: number) => W
   return stuck;
 }
 
-/** Neighbouring days whose windows the same readings bear on are reloaded too; no change, no further reload. */
-function passOn({ point, day, readings: { hot: readings }, hotMs, event }: Part, changes: Changes): void {
+/** Neighbouring days whose windows or flags the same readings bear on are reloaded too; no change, no further reload. */
+function passOn({ point, day, readings: { hot: readings }, endMs, hotMs, event }: Part, changes: Changes): void {
   const { declared } = point;
   const clockMs = event.streamTimeMs;
   const dayEndMs = day.dayStartMs + DAY_MS;
+  if (changes.stuck && endMs === dayEndMs && endMs < hotMs) markPending(point, endMs, endMs + 1, clockMs);
   const next = readings.firstAtOrAfter(dayEndMs);
   if (changes.last && next > 0) {
     const registerToMs = next < readings.count ? readings.startMs(next) : dayEndMs;
@@ -144,7 +151,8 @@ function emitChanged(part: Part, width: number, stuck: StuckHours, emission: Emi
     composeAt(startMs, fromMs, widthMs);
     const before = previous.get(startMs);
     if (before === undefined && window.coveredMs === 0 && window.readingCount === 0) continue;
-    if (before?.digest === windowDigest(window)) continue;
+    const flags = flagsOf(point, widthMs, stuck);
+    if (before?.digest === windowDigest(window) && !(widthMs === HOUR_MS && isOtherwiseStuck(before, flags))) continue;
     const more = window.readingCount - (before ? readingCountOf(before.digest) : 0);
     if (width === 0) {
       if (startMs === day.dayStartMs) changes.first = true;
@@ -152,8 +160,13 @@ function emitChanged(part: Part, width: number, stuck: StuckHours, emission: Emi
       changes.readingCount += more;
     }
     const reason = reasonOf((startMs - fromMs) / STEP_MS, widthMs / STEP_MS) || (more > 0 ? REASON_LATE : REASON_RELOADED);
-    emission.push(width, window, flagsOf(point, widthMs, stuck), before ? before.revision + 1 : 0, reason);
+    emission.push(width, window, flags, before ? before.revision + 1 : 0, reason);
   }
+}
+
+/** For this flag alone an hour is revised, as it may be that of a day before; narrower windows get it with other values only. */
+function isOtherwiseStuck(before: Previous, flags: number): boolean {
+  return ((before.flags ^ flags) & FLAG_STUCK) !== 0;
 }
 
 /** Late or corrected by a reading of the day that bears on the window, as in the hot state; 0 where it was a neighbour's. */
@@ -178,7 +191,7 @@ function previousWindows(day: DayReloaded, widthMs: number): Map<number, Previou
     let startMs = 0;
     for (let i = 0; i < previous.startMs.length; i++) {
       startMs += previous.startMs[i];
-      found.set(startMs, { revision: previous.revision[i], digest: previous.digest[i] });
+      found.set(startMs, { revision: previous.revision[i], digest: previous.digest[i], flags: previous.flags[i] ?? 0 });
     }
   }
   return found;

@@ -130,6 +130,7 @@ class World {
         widthMs: minutes * MINUTE_MS,
         startMs: differences(windows.map(([startMs]) => startMs)),
         revision: windows.map(([, { revision }]) => revision),
+        flags: new Uint8Array(windows.length),
         digest: windows.map(([, { digest }]) => digest),
       };
     });

@@ -254,6 +254,7 @@ export class SiteRig {
         widthMs: minutes * MINUTE_MS,
         startMs: windows.map(({ startMs }) => startMs),
         revision: windows.map(({ revision }) => revision),
+        flags: Uint8Array.from(windows, ({ flags }) => flags),
         digest: windows.map((w) =>
           [w.energyMilliWh, w.mean, w.min, w.max, w.last, w.readingCount, w.coveredMs, w.measuredMs, w.quality].join(' '),
         ),

@@ -61,7 +61,7 @@ describe('a reload', () => {
       T0 + DAY_MS + 6 * HOUR_MS,
     );
     late(rig, [{ startMs: T0 + HOUR_MS, value: 600 }], T0 + DAY_MS + 6 * HOUR_MS);
-    assert.equal(rig.requests.length, 1);
+    assert.equal(rig.requests[0].dayStartMs, T0);
     assert.equal(rig.current('p', HOUR_MS).get(T0 + HOUR_MS)!.mean, 195);
     assert.equal(rig.current('p', HOUR_MS).get(T0)?.readingCount ?? 0, 0);
   });
@@ -76,7 +76,7 @@ describe('a reload', () => {
       T0 + DAY_MS,
     );
     late(rig, [{ startMs: T0, value: 600 }], LATER_MS);
-    assert.equal(rig.requests.length, 1);
+    assert.equal(rig.requests[0].dayStartMs, T0);
     assert.deepEqual(
       rig.rejected.map(({ code, startsMs }) => [code, startsMs]),
       [['READING_IN_FUTURE', [T0 + 2 * HOUR_MS]]],
