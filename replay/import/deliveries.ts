@@ -185,7 +185,7 @@ class FactWriter {
   private add(reading: Reading): void {
     let site = this.sites.get(reading.siteId);
     if (site === undefined) this.sites.set(reading.siteId, (site = this.openSite(reading.siteId)));
-    if (!site.hasRoomFor(reading.pointId)) this.deliver(site);
+    if (!site.hasRoomFor(reading)) this.deliver(site);
     site.add(reading);
     this.waiting++;
     if (this.waiting >= MAX_WAITING_READINGS) this.flush();
@@ -267,16 +267,17 @@ class SiteWriter {
     this.source = source;
   }
 
-  hasRoomFor(pointId: string): boolean {
-    const series = this.series.has(pointId) ? 0 : SERIES_BYTES + 2 * pointId.length;
+  hasRoomFor(reading: Reading): boolean {
+    const series = this.series.has(seriesOf(reading)) ? 0 : seriesBytes(reading);
     return this.count < MAX_READINGS_PER_DELIVERY && this.bytes + READING_BYTES + series + 200 <= MAX_DELIVERY_BYTES;
   }
 
   add(reading: Reading): void {
-    let series = this.series.get(reading.pointId);
+    const name = seriesOf(reading);
+    let series = this.series.get(name);
     if (series === undefined) {
-      this.series.set(reading.pointId, (series = { readings: [] }));
-      this.bytes += SERIES_BYTES + 2 * reading.pointId.length;
+      this.series.set(name, (series = { readings: [] }));
+      this.bytes += seriesBytes(reading);
     }
     series.readings.push(reading);
     this.bytes += READING_BYTES;
@@ -292,15 +293,24 @@ class SiteWriter {
   }
 }
 
+/** A series of a delivery is of one point and one device. */
+function seriesOf({ pointId, deviceId }: Reading): string {
+  return deviceId === null ? pointId : `${pointId} ${deviceId}`;
+}
+
+function seriesBytes({ pointId, deviceId }: Reading): number {
+  return SERIES_BYTES + 2 * (pointId.length + (deviceId?.length ?? 0));
+}
+
 function columns(readings: readonly Reading[]): PointReadings {
-  const { pointId, rule } = readings[0];
+  const { pointId, deviceId, rule } = readings[0];
   const isEnergy = rule.conversion.unit === 'MILLIWATT_HOUR';
   const values = readings.map(({ value }) => value);
   const isAlike = readings.every(({ quality }) => quality === readings[0].quality);
   return {
     pointId,
     unit: rule.conversion.unit,
-    deviceId: null,
+    deviceId,
     startMs: readings.map(({ startMs }, i) => (i === 0 ? startMs : startMs - readings[i - 1].startMs)),
     value: isEnergy ? [] : values,
     energyMilliWh: isEnergy ? values : [],

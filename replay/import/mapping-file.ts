@@ -1,4 +1,5 @@
 /** The mapping file: what the columns of a CSV file mean. See presets/ for examples. */
+import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -65,6 +66,8 @@ const fields = {
   values: Type.Array(ValueColumn, { minItems: 1, maxItems: 500 }),
   meter: Type.Optional(Type.Object({ column: Column }, closed)),
   meters: Type.Optional(Type.Record(Type.String(), Meter)),
+  /** The column of the meter's serial number, and the secret that its pseudonyms are made with. */
+  device: Type.Optional(Type.Object({ column: Column, key: Type.Optional(Type.String({ minLength: 16, maxLength: 200 })) }, closed)),
   quality: Type.Optional(Type.Object({ column: Column, codes: Type.Record(Type.String(), nameOf(QUALITIES)) }, closed)),
   blank: Type.Optional(Type.Object({ texts: Type.Array(Type.String()), means: Type.Enum(['none', 'missing', 'rejected']) }, closed)),
   /** Columns of a file of stamps (first and last, both included) whose readings are left out. */
@@ -106,6 +109,7 @@ export interface Mapping {
   values: ValueRule[];
   meterColumn: string | number | undefined;
   meters: Map<string, { site: string; points: Record<string, string> }>;
+  device: { column: string | number; key: string } | undefined;
   qualityColumn: string | number | undefined;
   qualityOf: Map<string, number>;
   blankTexts: ReadonlySet<string>;
@@ -168,6 +172,10 @@ export function mappingOf(path: string, file: MappingFile): Mapping {
   }
   for (const [meter, { points }] of Object.entries(file.meters ?? {}))
     for (const name of Object.keys(points)) if (!names.has(name)) problem(`meters.${meter}.points names ${name}, which is not a value.`);
+  if (file.device && file.device.key === undefined)
+    problem(
+      `device has no key, so that serial numbers could be guessed from the log. Add one of your own, such as this new one, and keep it, as with another every meter seems to be swapped: key: "${randomBytes(16).toString('hex')}"`,
+    );
   if (!file.meter && Object.keys(file.meters ?? {}).length > 1) problem('meters has several, but no meter.column says which a row is of.');
   const mapping: Mapping = {
     origin: path,
@@ -184,6 +192,7 @@ export function mappingOf(path: string, file: MappingFile): Mapping {
     values: file.values.map((value) => valueRule(value, file.stamp.marks, problem)),
     meterColumn: file.meter?.column,
     meters: new Map(Object.entries(file.meters ?? {})),
+    device: file.device && { column: file.device.column, key: file.device.key ?? '' },
     qualityColumn: file.quality?.column,
     qualityOf: new Map(Object.entries(file.quality?.codes ?? {}).map(([code, quality]) => [code, QUALITIES[quality]])),
     blankTexts: new Set(file.blank?.texts ?? ['']),
@@ -196,7 +205,13 @@ export function mappingOf(path: string, file: MappingFile): Mapping {
 }
 
 function checkColumnNumbers(file: MappingFile, problem: (text: string) => void): void {
-  const columns = [file.stamp.column, file.meter?.column, file.quality?.column, ...file.values.map(({ column }) => column)];
+  const columns = [
+    file.stamp.column,
+    file.meter?.column,
+    file.device?.column,
+    file.quality?.column,
+    ...file.values.map(({ column }) => column),
+  ];
   for (const column of columns) if (typeof column === 'string') problem(`without a header, columns are numbers from 1, not "${column}".`);
 }
 

@@ -1,4 +1,5 @@
 /** One line of a file as its readings, or as what is wrong with it: pure, apart from the stamps of each meter so far. */
+import { createHmac } from 'node:crypto';
 import { parse } from 'csv-parse/sync';
 import { IflexError } from '../../streams/errors.ts';
 import type { Line } from './lines.ts';
@@ -11,6 +12,7 @@ export interface Columns {
   count: number;
   stamp: number;
   meter: number;
+  device: number;
   quality: number;
   knownAt: number;
   values: number[];
@@ -19,6 +21,8 @@ export interface Columns {
 export interface Reading {
   siteId: string;
   pointId: string;
+  /** Pseudonym of the device that measured; null where the file does not tell devices apart. */
+  deviceId: string | null;
   rule: ValueRule;
   startMs: number;
   /** Canonical unit, import positive. */
@@ -73,6 +77,7 @@ export function columnsOf(path: string, mapping: Mapping, fields: readonly strin
     count: fields.length,
     stamp: find(mapping.stampColumn),
     meter: find(mapping.meterColumn),
+    device: find(mapping.device?.column),
     quality: find(mapping.qualityColumn),
     knownAt: typeof knownAt === 'object' && 'column' in knownAt ? find(knownAt.column) : -1,
     values: mapping.values.map(({ column }) => find(column)),
@@ -112,6 +117,8 @@ export class RowReader {
   private readonly importedAtMs: number;
   /** Latest stamp of each meter: decides between the two passes of an hour. */
   private readonly lastMs = new Map<string, number>();
+  /** Device of the latest line of each meter. */
+  private readonly lastDevice = new Map<string, { serial: string; deviceId: string }>();
   /** Values that any meter has: what a line is taken to hold where its meter is not known. */
   private readonly mappedCount: number;
   private readonly maxShiftMs: number;
@@ -148,13 +155,14 @@ export class RowReader {
     if (instantMs < EARLIEST_MS + this.maxShiftMs) return fail('READING_OUT_OF_RANGE', 'The stamp lies before 1970.');
     const quality = columns.quality < 0 ? 0 : mapping.qualityOf.get(fields[columns.quality].trim());
     if (quality === undefined) return fail('VALUE_UNREADABLE', 'The mapping does not know the quality of the line.');
+    const deviceId = columns.device < 0 ? null : this.deviceOf(fields[columns.device].trim(), meterName, meter.site);
     const isLeftOut = this.omitted.length > 0 && isOmitted(this.omitted, instantMs);
     for (let i = 0; i < mapping.values.length; i++) {
       const rule = mapping.values[i];
       const pointId = meter.points[rule.name];
       if (pointId === undefined) continue;
       if (isLeftOut) row.omitted++;
-      else this.readValue(fields[columns.values[i]].trim(), rule, meter.site, pointId, instantMs, quality, row);
+      else this.readValue(fields[columns.values[i]].trim(), { siteId: meter.site, pointId, deviceId, rule, instantMs, quality }, row);
     }
     row.knownAtMs = this.knownAtOf(fields, instantMs);
     if (Number.isNaN(row.knownAtMs)) {
@@ -164,7 +172,8 @@ export class RowReader {
     return row;
   }
 
-  private readValue(text: string, rule: ValueRule, siteId: string, pointId: string, instantMs: number, quality: number, row: Row): void {
+  private readValue(text: string, { instantMs, ...about }: Omit<Reading, 'startMs' | 'value'> & { instantMs: number }, row: Row): void {
+    const { rule, siteId, pointId } = about;
     const { blankTexts, blankMeans, decimal } = this.mapping;
     const startMs = instantMs - rule.stampShiftMs;
     const isBlank = blankTexts.has(text);
@@ -173,14 +182,14 @@ export class RowReader {
       return;
     }
     if (isBlank && blankMeans === 'missing') {
-      row.readings.push({ siteId, pointId, rule, startMs, value: 0, quality: 3 });
+      row.readings.push({ ...about, startMs, value: 0, quality: 3 });
       return;
     }
     const plain = decimal === ',' ? text.replace(',', '.') : text;
     const value = NUMBER.test(plain) && !(decimal === ',' && text.includes('.')) ? converted(Number(plain), rule.conversion) : Number.NaN;
     if (Number.isFinite(value) && Math.abs(value) < 2 ** 52)
       // Minus zero would not read back equal.
-      row.readings.push({ siteId, pointId, rule, startMs, value: value === 0 ? 0 : rule.sign * value, quality });
+      row.readings.push({ ...about, startMs, value: value === 0 ? 0 : rule.sign * value });
     else
       row.problems.push({
         code: 'VALUE_UNREADABLE',
@@ -190,6 +199,22 @@ export class RowReader {
         startMs,
         readingCount: 1,
       });
+  }
+
+  /**
+   * A pseudonym that only who has the key of the mapping can make, another one at every site; the file says again which it
+   * is by the same serial number, so that importing once more gives the same. An empty field is about the device before.
+   */
+  private deviceOf(serial: string, meter: string, siteId: string): string | null {
+    const last = this.lastDevice.get(meter);
+    if (serial === '') return last?.deviceId ?? null;
+    if (last?.serial === serial) return last.deviceId;
+    const digest = createHmac('sha256', this.mapping.device!.key)
+      .update(JSON.stringify([siteId, serial]))
+      .digest('hex');
+    const deviceId = `device-${digest.slice(0, 16)}`;
+    this.lastDevice.set(meter, { serial, deviceId });
+    return deviceId;
   }
 
   private instantOf(text: string, meter: string): number | undefined {

@@ -163,3 +163,42 @@ test('who the meters are is no part of the identity, what the columns mean is', 
   assert.equal(identity({ tick: '1 min' }), identity({}));
   assert.notEqual(identity({ delivery: '30 min' }), identity({}));
 });
+
+test('devices get pseudonyms: by the key, the site and the serial number; an empty field is about the device before', () => {
+  const meters = { M: { site: 's', points: { import: 'p' } }, N: { site: 't', points: { import: 'r' } } };
+  const device = (key: string) => ({ column: 'export', key });
+  const devicesOf = (key: string, ...lines: [string, string][]) => {
+    const read = reader({ meters, device: device(key), values: [fileOf().values[0]] });
+    return lines.map(([meter, serial], i) => read(`${meter};01.07.2024 1${i}:00;1,0;${serial};OK;`).readings[0].deviceId);
+  };
+  const [none, a, still, b, back, atN] = devicesOf(
+    '0123456789abcdef',
+    ['M', ''],
+    ['M', 'A'],
+    ['M', ''],
+    ['M', 'B'],
+    ['M', 'A'],
+    ['N', 'A'],
+  );
+  assert.deepEqual([none, still, back], [null, a, a]);
+  for (const id of [a, b, atN]) assert.match(String(id), /^device-[0-9a-f]{16}$/);
+  assert.equal(new Set([a, b, atN]).size, 3);
+  assert.deepEqual(devicesOf('0123456789abcdef', ['M', 'A']), [a]);
+  assert.notEqual(devicesOf('another secret key', ['M', 'A'])[0], a);
+});
+
+test('a device without a key is refused, with a key to take', () => {
+  const suggested = () => {
+    let message = '';
+    assert.throws(
+      () => mappingOf('m.yaml', fileOf({ device: { column: 'export' } })),
+      (error: Error & { code: string }) => {
+        message = error.message;
+        return error.code === 'CONFIG_INVALID';
+      },
+    );
+    return /key: "([0-9a-f]{32})"$/.exec(message)?.[1];
+  };
+  const [one, two] = [suggested(), suggested()];
+  assert.ok(one && two && one !== two);
+});
