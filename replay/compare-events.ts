@@ -1,6 +1,7 @@
 /** What tells two events apart, for people: marks of events, and the places where their values differ. */
 import type { Codec } from '../schemas/codec.ts';
 import type { LogRecord, NewRecord } from '../streams/event-log.ts';
+import { idOf } from '../streams/record-ids.ts';
 
 /** An event as a person looks it up. */
 export interface EventMark {
@@ -28,7 +29,7 @@ const MAX_SHOWN_LENGTH = 100;
 export function markOf(codec: Codec, record: LogRecord): EventMark {
   const { headers, key, offset } = record;
   return {
-    id: headers.id ?? `${headers.source}#${headers.number}`,
+    id: idOf(record),
     key,
     offset,
     knownAt: new Date(headers.knownAtMs).toISOString(),

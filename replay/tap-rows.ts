@@ -1,7 +1,9 @@
 /** Events as rows: one a reading, a window or a step of a forecast, each with its place in the log. */
 import { type Codec, CodecError } from '../schemas/codec.ts';
 import type { ForecastIssued, ReadingsDelivery, ResampledWindows } from '../schemas/types.ts';
+import { CLOUD_EVENT_HEADERS, toCloudEvent } from '../streams/cloud-events.ts';
 import type { LogRecord } from '../streams/event-log.ts';
+import { idOf } from '../streams/record-ids.ts';
 import { findTopic } from '../streams/topics.ts';
 
 export type Cell = string | number | boolean | null;
@@ -42,12 +44,12 @@ const UNFOLDED: Record<string, Unfolded> = {
   },
 };
 
-/** The form of a topic's rows; `schemaText` is the current schema of its events. */
-export function rowForm(codec: Codec, topicName: string, schemaText: string): RowForm {
+/** The form of a topic's rows; `schemaText` is the current schema of its events. With headers: those of CloudEvents too. */
+export function rowForm(codec: Codec, topicName: string, schemaText: string, withHeaders = false): RowForm {
   const { schema } = findTopic(topicName)!;
   const { columns, unfold } = UNFOLDED[schema] ?? flat(schemaText);
   const rowsOf = (record: LogRecord): Row[] => {
-    const place = placeOf(record);
+    const place: Row = withHeaders ? { ...placeOf(record), ...toCloudEvent(record.headers) } : placeOf(record);
     try {
       return unfold(codec.decodeAs(schema, record.value) as never).map((row) => ({ ...row, ...place }));
     } catch (error) {
@@ -57,16 +59,17 @@ export function rowForm(codec: Codec, topicName: string, schemaText: string): Ro
       return [{ ...blank, ...place, [PROBLEM]: `${error.message} The ${record.value.length} bytes begin with ${bytes}.` }];
     }
   };
-  return { columns: [...columns, ...PLACE, PROBLEM], rowsOf };
+  return { columns: [...columns, ...PLACE, ...(withHeaders ? CLOUD_EVENT_HEADERS : []), PROBLEM], rowsOf };
 }
 
-function placeOf({ partition, offset, appendedMs, headers }: LogRecord): Row {
+function placeOf(record: LogRecord): Row {
+  const { partition, offset, appendedMs, headers } = record;
   return {
     knownAt: iso(headers.knownAtMs),
     appended: iso(appendedMs),
     partition,
     offset,
-    id: headers.id ?? `${headers.source}#${headers.number}`,
+    id: idOf(record),
   };
 }
 

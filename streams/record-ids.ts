@@ -4,8 +4,8 @@ import type { LogRecord, NewRecord } from './event-log.ts';
 import type { ReadRanges } from './read-ranges.ts';
 
 /** Identifies records for causes: source#number of facts, the hash of derived ones. */
-export function idOf(record: NewRecord): string {
-  return record.headers.id ?? `${record.headers.source}#${record.headers.number}`;
+export function idOf({ headers }: Pick<NewRecord, 'headers'>): string {
+  return headers.id ?? `${headers.source}#${headers.number}`;
 }
 
 /** The trigger's id and position, and the ranges of positions read since the last output of the key. */

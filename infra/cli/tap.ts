@@ -15,13 +15,15 @@ interface TapCommand {
   to?: string;
   follow?: boolean;
   format: TapFormat;
+  headers?: boolean;
   key?: string;
   limit?: number;
 }
 
 const HELP = `
 A row is one reading, one window of a series, one step of a forecast; any other event is one row, with what is nested in
-it as JSON. Every row ends with its place: knownAt, appended, partition, offset, id. An event that cannot be decoded is
+it as JSON. Every row ends with its place: knownAt, appended, partition, offset, id, and on request with the headers of
+its event (ce_id, ce_source, ce_type, ce_time …, what caused it and in which run). An event that cannot be decoded is
 a row with a "problem". Rows come in the order in which they were appended.
 
 PLACE is one of
@@ -34,7 +36,8 @@ Examples
   iflex tap resampled.15m --format csv > series.csv
   iflex tap meter.readings --key 5f0c2a | head
   iflex tap rejected --follow --from end
-  iflex tap forecasts --namespace trial --limit 96 --format csv`;
+  iflex tap forecasts --namespace trial --limit 96 --format csv
+  iflex tap resampled.15m --headers --limit 5`;
 
 export function registerTap(program: Command): void {
   program
@@ -45,6 +48,7 @@ export function registerTap(program: Command): void {
     .option('--to <place>', 'where to end, exclusive (default: the latest event)')
     .option('--follow', 'go on with what is appended, until interrupted')
     .addOption(new Option('--format <format>', 'one JSON object a line, or CSV').choices(TAP_FORMATS).default('ndjson'))
+    .option('--headers', 'with the headers of each event, as CloudEvents names them in its Kafka binding')
     .option('--key <key>', 'only this key, e.g. the id of a site')
     .option('--limit <rows>', 'end after so many rows', countOf)
     .addHelpText('after', HELP)
@@ -89,8 +93,8 @@ async function printRows(
   schemaText: string,
   { log, codec }: ExistingLog,
 ): Promise<void> {
-  const { format, key, follow = false, limit = Number.POSITIVE_INFINITY } = options;
-  const { columns, rowsOf } = rowForm(codec, topic, schemaText);
+  const { format, headers, key, follow = false, limit = Number.POSITIVE_INFINITY } = options;
+  const { columns, rowsOf } = rowForm(codec, topic, schemaText, headers);
   const interrupted = untilInterrupted();
   const output = new Output(interrupted);
   await output.write(headerLine(format, columns));

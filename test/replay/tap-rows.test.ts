@@ -6,6 +6,7 @@ import { type Row, rowForm } from '../../replay/tap-rows.ts';
 import { Codec } from '../../schemas/codec.ts';
 import { currentSchemas } from '../../schemas/files.ts';
 import type { ForecastIssued, ReadingsDelivery, Rejected, ResampledWindows } from '../../schemas/types.ts';
+import { CLOUD_EVENT_HEADERS } from '../../streams/cloud-events.ts';
 import type { LogRecord } from '../../streams/event-log.ts';
 import { findTopic, TOPICS } from '../../streams/topics.ts';
 
@@ -130,12 +131,28 @@ describe('rows of a tap', () => {
   it('are one for any other event, nested things as JSON, times as ISO, bytes as digits', () => {
     const value: Rejected = {
       ...{ siteId: 'home', knownAtMs: KNOWN_MS, code: 'EVENT_INVALID', reason: 'a "bad", one', source: 'meter.readings/5/41' },
-      ...{ pointId: null, startMs: START_MS, readingCount: 2, startsMs: [START_MS, 60_000], bytes: Uint8Array.of(0, 255), byteLength: 2, sha256: 'ab' },
+      ...{
+        pointId: null,
+        startMs: START_MS,
+        readingCount: 2,
+        startsMs: [START_MS, 60_000],
+        bytes: Uint8Array.of(0, 255),
+        byteLength: 2,
+        sha256: 'ab',
+      },
     };
     assert.deepEqual(rowsOf('rejected', value), [
       {
         ...{ site: 'home', code: 'EVENT_INVALID', reason: 'a "bad", one', source: 'meter.readings/5/41', point: null },
-        ...{ start: '2026-03-29T00:55:00.000Z', readingCount: 2, startsMs: '[1774745700000,60000]', bytes: '00ff', byteLength: 2, sha256: 'ab', ...PLACE },
+        ...{
+          start: '2026-03-29T00:55:00.000Z',
+          readingCount: 2,
+          startsMs: '[1774745700000,60000]',
+          bytes: '00ff',
+          byteLength: 2,
+          sha256: 'ab',
+          ...PLACE,
+        },
       },
     ]);
     const pilot = { pilotId: 'p', knownAtMs: 0, name: 'P', country: 'FI', timeZone: 'Europe/Helsinki', language: 'fi', bidZone: null };
@@ -188,5 +205,25 @@ describe('text of rows', () => {
     assert.equal(rowLine('csv', columns, { value: 1, site: 'a,b' }), '"a,b",1,\n');
     assert.equal(headerLine('ndjson', columns), '');
     assert.deepEqual(JSON.parse(rowLine('ndjson', columns, { value: null, site: 'a"b' })), { value: null, site: 'a"b' });
+  });
+
+  it('show the headers of CloudEvents where they are asked for, in CSV in fixed columns', () => {
+    const form = rowForm(codec, 'meter.readings', schemas.get('ReadingsDelivery')!, true);
+    const [row] = form.rowsOf(recordOf('meter.readings', codec.encode('ReadingsDelivery', delivery)));
+    assert.deepEqual(
+      Object.entries(row).filter(([name]) => name.startsWith('ce_') || name === 'content-type'),
+      [
+        ['ce_specversion', '1.0'],
+        ['ce_id', 'meter#7'],
+        ['ce_source', 'meter'],
+        ['ce_type', 'ReadingsDelivery'],
+        ['ce_time', '2026-03-29T01:02:03.000Z'],
+        ['ce_deliverynumber', '7'],
+        ['content-type', 'application/avro'],
+      ],
+    );
+    const names = headerLine('csv', form.columns).trimEnd().split(',');
+    assert.deepEqual(names.slice(names.indexOf('id') + 1), [...CLOUD_EVENT_HEADERS, 'problem']);
+    assert.ok(!('ce_id' in rowsOf('meter.readings', delivery)[0]));
   });
 });
