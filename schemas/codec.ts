@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import avro from 'avsc';
 import { AvroReader, AvroWriter, CodecError } from './avro-bytes.ts';
 import { type Coder, CoderGenerator, type Decode, type Encode } from './coders.ts';
-import { refilling } from './refilling.ts';
+import { type Refill, refilling } from './refilling.ts';
 
 export { CodecError } from './avro-bytes.ts';
 
@@ -20,16 +20,14 @@ export interface RegisteredSchema {
 
 interface Compiled extends Coder {
   name: string;
-  /** Decodes into the same value each time. */
-  refill: Decode;
+  refill: Refill;
 }
 
 interface Reading {
   id: number;
   name: string;
   decode: Decode;
-  /** Fills the same value each time. */
-  refill: Decode;
+  refill: Refill;
 }
 
 /** Encodes and decodes events by schema name. `current` are the schemas this code writes, by record name. */
@@ -61,7 +59,7 @@ export class Codec {
       this.readers.set(id, { id, name, decode, refill });
     } else {
       const decode = current ? resolving(schema, current.json) : compileSchema(JSON.parse(schema)).decode;
-      this.readers.set(id, { id, name, decode, refill: decode });
+      this.readers.set(id, { id, name, decode, refill: { decode, value: undefined, forms: undefined } });
     }
     this.latest = undefined;
   }
@@ -89,10 +87,14 @@ export class Codec {
    * view of all the memory that the bytes lie in, where it is at hand.
    */
   refillAs(name: string, bytes: Uint8Array, memory?: DataView): unknown {
+    const { latest } = this;
+    // An event of a known form has the schema of that form, whose frame is part of it.
+    if (memory !== undefined && latest?.name === name && latest.refill.forms?.read(memory, bytes.byteOffset, bytes.length))
+      return latest.refill.value;
     const entry = this.entry(bytes);
     if (entry.name !== name) throw new CodecError('EVENT_UNDECODABLE', `The bytes are a ${entry.name}, not a ${name}.`);
     this.reader.open(bytes, 5, memory);
-    const value = entry.refill(this.reader);
+    const value = entry.refill.decode(this.reader);
     if (this.reader.position !== bytes.length) throw new CodecError('EVENT_UNDECODABLE', 'Bytes follow after the end of the body.');
     return value;
   }
@@ -203,7 +205,7 @@ function compileSchema(json: unknown): Compiled {
   const { name, fields } = json as { name: string; fields?: never };
   const generator = new CoderGenerator();
   const coder = generator.compile(json as never);
-  if (fields === undefined) return { name, ...coder, refill: coder.decode };
+  if (fields === undefined) return { name, ...coder, refill: { decode: coder.decode, value: undefined, forms: undefined } };
   // Types that the schema names are known to the generator by now.
   const of = (type: unknown) => generator.compile(type as never);
   const refill = refilling(

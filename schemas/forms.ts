@@ -23,7 +23,7 @@ const MOST_SHAPES = 256;
 const MOST_GROUPS = 7;
 
 /** Reads an event of the shape into the value that is filled anew, or tells that it has another form. */
-type ReadShape = (reader: AvroReader, form: Form, store: Float64Array) => boolean;
+type ReadShape = (memory: DataView, base: number, form: Form, store: Float64Array) => boolean;
 
 export interface Form {
   /** Bytes of the whole event; -1 once it was let go. */
@@ -33,11 +33,12 @@ export interface Form {
   at: number;
   /** What is no number, in the order of `leavesOf`. */
   texts: readonly unknown[];
-  /** The form that came after it last time. */
+  /** The form that is expected after it, and whether another came last time. */
   follower: Form;
+  doubtful: boolean;
 }
 
-export const NO_FORM = { length: -1, read: () => false, at: 0, texts: [] } as unknown as Form;
+export const NO_FORM = { length: -1, read: () => false, at: 0, texts: [], doubtful: false } as unknown as Form;
 (NO_FORM as { follower: Form }).follower = NO_FORM;
 
 /** A field that holds a number (or at most one), or whatever else. */
@@ -108,19 +109,44 @@ export class Forms {
     this.options = options;
   }
 
+  /** Reads an event that has the form which is expected now into the value that is filled anew; false where it has another. */
+  read(memory: DataView, base: number, length: number): boolean {
+    const { latest, store } = this;
+    const { follower } = latest;
+    if (follower.length === length && follower.read(memory, base, follower, store)) {
+      if (latest.doubtful) latest.doubtful = false;
+      this.latest = follower;
+      return true;
+    }
+    // The expected one may be missing this time.
+    const { follower: next } = follower;
+    if (next.length !== length || !next.read(memory, base, next, store)) return false;
+    this.latest = next;
+    return true;
+  }
+
   /** Finds or makes the form of an event that was just read as usual, to be expected after the one before. */
   note(reader: AvroReader, from: number): void {
     if (reader.end > MOST_BYTES) return;
     let hash = 0;
     for (const { latest } of this.options.cursors) hash = Math.imul(hash ^ latest.hash, 0x5bd1e995) ^ latest.length;
     let form = this.byTexts.get(hash);
-    if (form === undefined || form.length !== reader.end || !form.read(reader, form, this.store)) {
+    if (form === undefined || form.length !== reader.end || !form.read(reader.view, reader.base, form, this.store)) {
       form = this.make(reader, from);
       if (form === undefined) return;
       if (this.byTexts.size >= MOST_FORMS) this.letGo();
       this.byTexts.set(hash, form);
     }
-    if (this.latest !== NO_FORM) this.latest.follower = form;
+    this.follow(form);
+  }
+
+  /** One that comes out of turn, late or doubled, changes nothing about what is expected where it came; a second one does. */
+  private follow(form: Form): void {
+    const { latest } = this;
+    if (latest.follower === NO_FORM || latest.doubtful) {
+      if (latest !== NO_FORM) latest.follower = form;
+      latest.doubtful = false;
+    } else latest.doubtful = true;
     this.latest = form;
   }
 
@@ -149,12 +175,13 @@ export class Forms {
     }
     if (list >= 0 && bytes[reader.position++] !== 0) return undefined;
     if (reader.position !== end) return undefined;
-    return this.formOf(reader, from, places, texts);
+    return this.formOf(reader, places, texts);
   }
 
-  private formOf(reader: AvroReader, from: number, places: readonly (Place | undefined)[], texts: unknown[]): Form | undefined {
+  private formOf(reader: AvroReader, places: readonly (Place | undefined)[], texts: unknown[]): Form | undefined {
     const { end } = reader;
-    const runs = runsBetween(places, from, end);
+    // From the frame on, so that what has the form has its schema as well.
+    const runs = runsBetween(places, end);
     const short = runs.filter((run) => run.to - run.from < 8).flatMap((run) => [...reader.bytes.subarray(run.from, run.to)]);
     const key = [end, ...places.map((place) => (place ? `${place.from}+${place.bytes}` : '-')), ...short].join(' ');
     let read = this.shapes.get(key);
@@ -164,7 +191,7 @@ export class Forms {
       this.shapes.set(key, read);
     }
     const at = this.keep(reader, runs);
-    return at === undefined ? undefined : { length: end, read, at, texts, follower: NO_FORM };
+    return at === undefined ? undefined : { length: end, read, at, texts, follower: NO_FORM, doubtful: false };
   }
 
   /** Keeps the bytes of long runs as doubles; undefined where equal doubles would not mean equal bytes. */
@@ -207,9 +234,9 @@ interface Run {
   to: number;
 }
 
-function runsBetween(places: readonly (Place | undefined)[], from: number, end: number): Run[] {
+function runsBetween(places: readonly (Place | undefined)[], end: number): Run[] {
   const runs: Run[] = [];
-  let at = from;
+  let at = 0;
   for (const place of places) {
     if (place === undefined) continue;
     if (place.from > at) runs.push({ from: at, to: place.from });
@@ -265,14 +292,13 @@ function readShape(
       o.${fields[list].name} = a;`);
   const text = `
     const o = own.record;
-    return (r, form, store) => {
-      const v = r.view, s = r.base, w = form.at;
+    return (v, s, form, store) => {
+      const w = form.at;
       if (${refuse.join(' || ') || 'false'}) return false;
       ${take.join('\n')}
       const { texts } = form;
       let text, a, item;
       ${give.join('\n')}
-      r.position = r.end;
       return true;
     };`;
   return new Function('own', 'none', text)(own, []) as ReadShape;

@@ -13,28 +13,30 @@ type Decode = (reader: AvroReader) => unknown;
 /** Items beyond so many are made anew each time, lest one large event is held for ever. */
 const MAX_REUSED_ITEMS = 1_024;
 
+/** Decodes into the same value each time. */
+export interface Refill {
+  decode: Decode;
+  /** The value that is filled, and the forms of events that it is filled from without a reader, where the schema has some. */
+  value: unknown;
+  forms: Forms | undefined;
+}
+
 /** `decodeOf` gives the ordinary decoder of a type, `leastOf` the fewest bytes of its values. */
-export function refilling({ fields }: { fields: Field[] }, decodeOf: (type: Json) => Decode, leastOf: (type: Json) => number): Decode {
+export function refilling({ fields }: { fields: Field[] }, decodeOf: (type: Json) => Decode, leastOf: (type: Json) => number): Refill {
   const source = new RefillSource(decodeOf, leastOf);
-  const own = new Function(`return ${source.slot(fields)};`)() as unknown;
+  const own = new Function(`return ${source.slot(fields)};`)() as { record: unknown };
   const body = source.record(fields, 'o', 'own');
   const leaves = leavesOf(fields);
   const forms = leaves && new Forms({ fields, leaves, cursors: source.cursors, decodeOf, own });
   const text = `
     const o = own.record;
     return (r) => {
-      ${
-        forms
-          ? `const form = forms.latest.follower;
-      if (form.length === r.end && form.read(r, form, forms.store)) { forms.latest = form; return o; }
-      const from = r.position;`
-          : ''
-      }
+      const from = r.position;
       ${body}
       ${forms ? 'const to = r.position; if (to === r.end) { forms.note(r, from); r.position = to; }' : ''}
       return o;
     };`;
-  return new Function('own', 'shared', 'forms', text)(own, source.shared, forms) as Decode;
+  return { decode: new Function('own', 'shared', 'forms', text)(own, source.shared, forms) as Decode, value: own.record, forms };
 }
 
 class RefillSource {
