@@ -6,8 +6,9 @@
 import { bodyOf, type Codec, CodecError } from '../schemas/codec.ts';
 import type { ErrorCode } from './errors.ts';
 import { type LogRecord, type NewRecord, SharingRecord } from './event-log.ts';
+import { isInitial, type KeyMemory } from './key-memory.ts';
 import { MAX_EVENT_BYTES } from './limits.ts';
-import type { Emit, Processor, ProcessorEvent, Reject, RejectedPlace } from './processor.ts';
+import type { Emit, Processor, ProcessorEvent, RejectedPlace } from './processor.ts';
 import { ReadRanges } from './read-ranges.ts';
 import { readingCountOf } from './reading-columns.ts';
 import { causesOf, contentId, idOf } from './record-ids.ts';
@@ -22,22 +23,6 @@ export class PoisonedError extends Error {
     super((cause as Error).message ?? String(cause), { cause });
     this.key = key;
   }
-}
-
-interface KeyMemory {
-  key: string;
-  states: unknown[];
-  /** What the processors are given to emit and reject with, made once. */
-  emits: Emit[];
-  reject: Reject;
-  ranges: ReadRanges;
-  /** Latest knownAt of all that the key has read: nothing that it emits was known earlier. */
-  knownAtMs: number;
-  touched: boolean;
-  /** Made for the event that is being taken in: kept only if that leaves something. */
-  fresh: boolean;
-  /** The next delta holds all of its state: what has changed since the last commit went lost with an undone event. */
-  whole: boolean;
 }
 
 export interface DriveOptions {
@@ -194,18 +179,10 @@ export class Drive {
     taken.fresh = false;
     // Where the event was undone, another memory stands in its place.
     const memory = this.keys.get(key)!;
-    if (this.stateBytes(memory.states).equals(this.stateBytes(this.processors.map((processor) => processor.initialState(key))))) {
-      this.keys.delete(key);
-      this.touchedKeys.delete(key);
-      this.latestMemory = undefined;
-    }
-  }
-
-  private stateBytes(states: readonly unknown[]): Buffer {
-    this.processors.forEach((processor, i) => {
-      processor.encodeChanges(states[i], this.savepoint, true);
-    });
-    return this.savepoint.finish();
+    if (!isInitial(this.processors, memory)) return;
+    this.keys.delete(key);
+    this.touchedKeys.delete(key);
+    this.latestMemory = undefined;
   }
 
   private readonly deliverFact = (memory: KeyMemory): void => {

@@ -84,9 +84,9 @@ export function realisticSite(siteId: string, seed: number): LogRecord[] {
   let tickMs = FROM_MS;
   let changes = 0;
   const declarations = [
-    // The heat meter goes and comes back, another one comes for good, and the grid meter may export from now on.
+    // The heat meter goes and comes back, another one comes for good; from now on all may export and come later.
     POINTS.filter(({ pointId }) => pointId !== 'heat'),
-    [pointOf('second', 'INSTANT_POWER'), ...POINTS.map((point) => ({ ...point, mayExport: true }))],
+    [pointOf('second', 'INSTANT_POWER'), ...POINTS.map((point) => ({ ...point, mayExport: true, deliveryDelayMs: 7 * HOUR_MS }))],
   ];
   for (const { pointId, readings, atMs } of deliveries(random)) {
     while (tickMs + QUARTER_MS <= atMs) rig.tick((tickMs += QUARTER_MS));
