@@ -91,7 +91,13 @@ const check = (): Stage[] => [
     ['--config', '.ci/walls.cjs', '--output-type', 'err', ...FOLDERS],
     /no dependency violations found \(\d\d+ modules/,
   ),
-  tool('dead code', bin('knip'), ['--config', '.ci/knip.json', '--no-progress'], /^/),
+  // It ends with status 1 where it finds anything; that it sees what it should is shown by dead-code.test.ts.
+  tool(
+    'dead code',
+    bin('knip'),
+    ['--config', '.ci/knip.json', '--no-progress', '--reporter', 'symbols', '--reporter', 'json'],
+    /"issues":\[\]/,
+  ),
 ];
 
 const FOLDERS = ['schemas', 'streams', 'processors', 'projections', 'api', 'infra', 'replay', 'test'].filter((folder) =>
