@@ -134,7 +134,17 @@ export interface EventLog {
   read(at: TopicPartition, offset: number, options: ReadOptions): Promise<ReadResult>;
   /**
    * Several positions in one consistent look: where a result holds a record, every record whose append had ended before
-   * that one's began is in the other results too (within their bounds).
+   * that one's began is in the other results too (within their bounds). Tasks rest on it: a tick is taken only when all
+   * facts that were appended before it are seen.
+   *
+   * Where all partitions are in one table, one statement gives it. Where they are not (Kafka), fetching one after the
+   * other does not: of what is appended meanwhile, an effect may show in a later fetch without its cause in an earlier
+   * one. An implementation has two sound ways. It looks at the ends of all requested partitions before and after it
+   * fetches, and gives what it fetched where none has moved. Else it cuts by appended time: of every partition it gives
+   * what was stamped before the look began, by the clock that stamps, and holds the rest back for a later look. Stamps
+   * follow cause and effect where one clock makes them, or clocks differ by less than an append takes; where they may
+   * differ by more, only the first way is left. A result that was held back ends in `nextOffset` after its last record,
+   * not at the end of the log, and what is there comes in the end, however much is appended elsewhere.
    */
   readMany(requests: { at: TopicPartition; offset: number }[], options: ReadOptions): Promise<ReadResult[]>;
   /** First offset whose record was appended at or after the time; the end where there is none. */

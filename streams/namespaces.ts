@@ -22,12 +22,17 @@ export async function listNamespaces(url: string): Promise<Namespace[]> {
   return withPool(url, (pool) => readNamespaces(pool, null));
 }
 
-/** The namespace of a name; throws NOT_FOUND with the names that there are. Looks into no other one. */
-export async function findNamespace(url: string, name: string): Promise<Namespace> {
+/** The namespace of a name, or undefined where there is none. Looks into no other one. */
+export async function lookUpNamespace(url: string, name: string): Promise<Namespace | undefined> {
   namespaceSchema(name);
+  return withPool(url, async (pool) => (await readNamespaces(pool, name))[0]);
+}
+
+/** As `lookUpNamespace`, but throws NOT_FOUND with the names that there are. */
+export async function findNamespace(url: string, name: string): Promise<Namespace> {
+  const found = await lookUpNamespace(url, name);
+  if (found) return found;
   return withPool(url, async (pool) => {
-    const [found] = await readNamespaces(pool, name);
-    if (found) return found;
     const names = await namesOf(pool);
     const there = names.length === 0 ? 'There is none yet: `npm start` makes one.' : `There are: ${names.join(', ')}.`;
     throw new IflexError('NOT_FOUND', `There is no namespace "${name}". ${there}`);

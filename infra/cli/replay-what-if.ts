@@ -4,7 +4,7 @@ import { COMPARED_TOPICS, compareLogs, describeComparison } from '../../replay/c
 import { type ReplayProgress, replayFacts } from '../../replay/replay.ts';
 import type { FactRange } from '../../replay/replay-order.ts';
 import { IflexError } from '../../streams/errors.ts';
-import { findNamespace, listNamespaces, noteNamespace } from '../../streams/namespaces.ts';
+import { findNamespace, lookUpNamespace, noteNamespace } from '../../streams/namespaces.ts';
 import { openPostgresLog } from '../../streams/postgres-log.ts';
 import { codeVersion } from '../code-version.ts';
 import { type Pipeline, startPipeline } from '../pipeline.ts';
@@ -61,7 +61,7 @@ export function noteOf(source: string, { fromMs, toMs }: FactRange): string {
 
 /** Makes the namespace and notes what for: only what a replay made is ever dropped or gone on with by a replay. */
 export async function prepareTarget(url: string, namespace: string, existing: Existing, note: string): Promise<void> {
-  const found = (await listNamespaces(url)).find(({ name }) => name === namespace);
+  const found = await lookUpNamespace(url, namespace);
   if (found && existing === 'refuse')
     throw new IflexError(
       'CONFIG_INVALID',

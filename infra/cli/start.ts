@@ -6,7 +6,7 @@ import { type FeedProgress, feed } from '../../replay/facts.ts';
 import { BUNDLED_DAYS, type BundledPilot, bundledPilot } from '../../replay/pilots/bundled.ts';
 import { IflexError } from '../../streams/errors.ts';
 import { HOUR_MS, MINUTE_MS } from '../../streams/limits.ts';
-import { listNamespaces, noteNamespace } from '../../streams/namespaces.ts';
+import { lookUpNamespace, noteNamespace } from '../../streams/namespaces.ts';
 import { openPostgresLog } from '../../streams/postgres-log.ts';
 import { codeVersion } from '../code-version.ts';
 import { openEngine } from '../engine.ts';
@@ -106,7 +106,7 @@ async function replay(
 
 /** Makes the namespace and notes what for. What somebody else made is left alone: its ticks may be years after the pilot's. */
 async function prepareNamespace(url: string, namespace: string): Promise<void> {
-  const found = (await listNamespaces(url)).find(({ name }) => name === namespace);
+  const found = await lookUpNamespace(url, namespace);
   if (found && found.note !== NOTE && found.events > 0)
     throw new IflexError(
       'CONFIG_INVALID',

@@ -95,6 +95,33 @@ export function concurrency(check: Check, again: Again, factory: LogFactory): vo
     });
   });
 
+  check('a chain of appends across partitions is seen from its beginning, without a gap in any look', async (log, namespace) => {
+    await again(namespace, async (other) => {
+      const places = ['facts.a', 'facts.b'].flatMap((name) => [0, 1, 2, 3].map((partition) => ({ topic: name, partition })));
+      const count = 240;
+      const pick = random(17);
+      const write = async () => {
+        // Each append begins when the one before has ended, whichever process it was.
+        for (let i = 0; i < count; i++) await (i % 2 === 0 ? log : other).append([numbered('chain', i, places[pick(places.length)])]);
+      };
+      let looks = 0;
+      const look = async (reader: EventLog, requests: TopicPartition[]) => {
+        const positions = requests.map((at) => ({ at, offset: 0 }));
+        const seen = new Set<number>();
+        while (seen.size < count) {
+          (await reader.readMany(positions, ALL)).forEach(({ records, nextOffset }, i) => {
+            positions[i].offset = nextOffset;
+            for (const { headers } of records) seen.add(headers.number);
+          });
+          assert.equal(seen.size, Math.max(-1, ...seen) + 1, 'all that came before the latest is seen');
+          if (seen.size > 0 && seen.size < count) looks++;
+        }
+      };
+      await Promise.all([write(), look(log, places), look(other, [...places].reverse())]);
+      assert.ok(looks > 0, 'some looks came while the chain grew');
+    });
+  });
+
   check('ten that open a new namespace at once all find it whole', async () => {
     const fresh = factory.namespace();
     await Promise.all(

@@ -1,7 +1,8 @@
 /** Finding namespaces while others come and go. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { findNamespace, listNamespaces } from '../../streams/namespaces.ts';
+import { noteOf, prepareTarget } from '../../infra/cli/replay-what-if.ts';
+import { findNamespace, listNamespaces, lookUpNamespace } from '../../streams/namespaces.ts';
 import { inTransaction, openPool } from '../../streams/postgres.ts';
 import { openPostgresLog } from '../../streams/postgres-log.ts';
 import { openTestEngine } from '../engine.ts';
@@ -21,6 +22,12 @@ describe('namespaces', () => {
     await inTransaction(pool, async (client) => {
       await client.query(`LOCK TABLE iflex_${locked}.log_partition IN ACCESS EXCLUSIVE MODE`);
       assert.equal((await findNamespace(engine.url, wanted)).name, wanted);
+      assert.equal((await lookUpNamespace(engine.url, wanted))?.name, wanted);
+      assert.equal(await lookUpNamespace(engine.url, engine.namespace()), undefined);
+      // A replay asks for its target only.
+      const target = engine.namespace();
+      await prepareTarget(engine.url, target, 'refuse', noteOf(wanted, { fromMs: -Infinity, toMs: Infinity }));
+      await assert.rejects(prepareTarget(engine.url, target, 'refuse', 'other'), { code: 'CONFIG_INVALID', message: /exists/ });
       const names = new RegExp(`(?=.*${wanted})(?=.*${locked})`);
       await assert.rejects(findNamespace(engine.url, engine.namespace()), { code: 'NOT_FOUND', message: names });
     });
