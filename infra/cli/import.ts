@@ -4,6 +4,7 @@ import { type ImportReport, importFiles } from '../../replay/import/import-files
 import { type Mapping, presetNames, readMapping } from '../../replay/import/mapping-file.ts';
 import { setAsideSince } from '../../replay/import/set-aside.ts';
 import { IflexError } from '../../streams/errors.ts';
+import type { EventLog } from '../../streams/event-log.ts';
 import { findNamespace } from '../../streams/namespaces.ts';
 import { codeVersion } from '../code-version.ts';
 import { isNamespaceLocked } from '../namespace-lock.ts';
@@ -58,6 +59,7 @@ async function importInto(mapping: Mapping, files: string[], options: Options): 
     withDeclaredLog(engineUrl, options.namespace, async (existing) => {
       const { url, log, codec } = existing;
       const clockRuns = await isNamespaceLocked(url, options.namespace);
+      if (options.run && !clockRuns && (await hasWaitingSites(log))) await runPipeline(url, options.namespace, 0, signal);
       const ends = await log.endOffsets('rejected');
       const report = await importShown(existing, mapping, files, { ...options, clockRuns }, signal);
       const processed = options.run && !signal.aborted && (await runPipeline(url, options.namespace, report.facts.appended, signal));
@@ -69,6 +71,16 @@ async function importInto(mapping: Mapping, files: string[], options: Options): 
       process.exitCode = 130;
     }),
   );
+}
+
+/**
+ * Whether declarations wait to be taken in. A task takes in facts by when they became known, but each topic in its order:
+ * one that was declared first and is of later would hold up those behind it, and their readings would find no site.
+ */
+async function hasWaitingSites(log: EventLog): Promise<boolean> {
+  for (const [partition, end] of (await log.endOffsets('sites')).entries())
+    if (((await log.taskPositions(partition)).sites ?? 0) < end) return true;
+  return false;
 }
 
 /** A log that is not there has no sites: it is made by declaring them. */

@@ -55,6 +55,25 @@ test('from a new pilot to imported and processed readings by commands alone; aga
   await assert.rejects(iflex('import', 'no-such-preset', file), /CONFIG_INVALID: no-such-preset is neither a mapping file nor a preset/);
 });
 
+test('a site that was declared of too late a day takes readings in as soon as it is declared again, as the error says', async () => {
+  const namespace = engine.namespace();
+  const pilot = join(folder, 'late');
+  await iflex('pilot', 'new', 'Late', '--country', 'GB', '--zone', 'Europe/London', '--since', '2024-01-01', '--folder', pilot);
+  const added = await iflex('site', 'add', pilot, '--point', 'grid-import,interval-energy,30 min,electricity');
+  const sitePath = added.stdout.split('\n')[0];
+  const site = readFileSync(sitePath, 'utf8');
+  const [siteId, pointId] = [/site-[0-9a-f]+/, /point-[0-9a-f]+/].map((pattern) => pattern.exec(site)![0]);
+  await iflex('pilot', 'declare', pilot, '--namespace', namespace);
+  const [mapping, file] = [join(folder, 'late.yaml'), join(folder, 'late.csv')];
+  writeFileSync(mapping, `extends: low-carbon-london\nmeters: { M1: { site: ${siteId}, points: { grid-import: ${pointId} } } }\n`);
+  writeFileSync(file, 'LCLid,tstp,energy(kWh/hh)\nM1,2013-01-01 00:00:00,0.5\nM1,2013-01-01 00:30:00,0.25\n');
+  await assert.rejects(iflex('import', mapping, file, '--namespace', namespace), /is declared since 2024-01-01.*Set an earlier `since`/);
+  writeFileSync(sitePath, site.replace('2024-01-01', '2012-01-01'));
+  await iflex('pilot', 'declare', pilot, '--namespace', namespace);
+  const report = JSON.parse((await iflex('import', mapping, file, '--namespace', namespace, '--json')).stdout);
+  assert.deepEqual([report.readings, report.setAside], [2, {}]);
+});
+
 test('what is missing is told with what to do next, and a wrong database in one line', async () => {
   const path = join(folder, 'b.csv');
   writeFileSync(path, 'LCLid,tstp,energy(kWh/hh)\n');
