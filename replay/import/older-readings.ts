@@ -5,7 +5,14 @@
 import type { ReadingsDelivery } from '../../schemas/types.ts';
 import type { EventLog } from '../../streams/event-log.ts';
 import { latestRecord } from '../../streams/latest-record.ts';
-import { FEED_BATCH_BYTES, FEED_BATCH_RECORDS, HOT_MS, PARTITION_COUNT, RELOAD_QUIET_MS } from '../../streams/limits.ts';
+import {
+  FEED_BATCH_BYTES,
+  FEED_BATCH_RECORDS,
+  HOT_MS,
+  PARTITION_COUNT,
+  RELOAD_MAX_WAIT_MS,
+  RELOAD_QUIET_MS,
+} from '../../streams/limits.ts';
 import { partitionOf } from '../../streams/partitioner.ts';
 import type { Fact } from '../facts.ts';
 
@@ -17,7 +24,8 @@ export class OlderReadings {
   private readonly tickSource: string;
   /** Latest tick of each partition that the import touches, as it was before. */
   private readonly latestTickMs = new Map<number, number>();
-  private readonly partitions = new Set<number>();
+  /** Of each partition with older readings, the times by which the first and the last of them came. */
+  private readonly stirs = new Map<number, { firstMs: number; lastMs: number }>();
 
   constructor(log: EventLog, tickSource: string) {
     this.log = log;
@@ -26,7 +34,7 @@ export class OlderReadings {
 
   /** Whether any reading so far was older than the hot state. */
   get found(): boolean {
-    return this.partitions.size > 0;
+    return this.stirs.size > 0;
   }
 
   /** The same facts, looked at on their way. */
@@ -41,7 +49,11 @@ export class OlderReadings {
     const partition = partitionOf(key, PARTITION_COUNT);
     let latestMs = this.latestTickMs.get(partition);
     if (latestMs === undefined) this.latestTickMs.set(partition, (latestMs = await this.latestTickOfOthers(partition)));
-    if (!this.partitions.has(partition) && earliestMs(series) < Math.max(latestMs, knownAtMs) - HOT_MS) this.partitions.add(partition);
+    const nowMs = Math.max(latestMs, knownAtMs);
+    if (earliestMs(series) >= nowMs - HOT_MS) return;
+    const stir = this.stirs.get(partition);
+    if (stir) stir.lastMs = Math.max(stir.lastMs, nowMs);
+    else this.stirs.set(partition, { firstMs: nowMs, lastMs: nowMs });
   }
 
   /** The ticks of an import that was broken off and goes on are no measure of its own readings. */
@@ -68,12 +80,15 @@ export class OlderReadings {
     const ticks: { partition: number; knownAtMs: number }[] = [];
     for (const [partition, latestMs] of this.latestTickMs) {
       let knownAtMs = Math.max(latestMs, lastTickMs);
-      if (this.partitions.has(partition))
+      const stir = this.stirs.get(partition);
+      if (stir !== undefined) {
+        // A day is due once it was quiet for as long as its readings came, so after half of the longest wait in any case.
+        const dueMs = stir.lastMs + Math.min(stir.lastMs - stir.firstMs, RELOAD_MAX_WAIT_MS / 2);
         for (let round = 0; round < RELOAD_ROUNDS; round++) {
-          knownAtMs = Math.ceil((knownAtMs + RELOAD_QUIET_MS) / tickMs) * tickMs;
+          knownAtMs = Math.ceil(Math.max(knownAtMs + RELOAD_QUIET_MS, dueMs) / tickMs) * tickMs;
           ticks.push({ partition, knownAtMs });
         }
-      else if (latestMs > lastTickMs) ticks.push({ partition, knownAtMs });
+      } else if (latestMs > lastTickMs) ticks.push({ partition, knownAtMs });
     }
     return ticks;
   }
