@@ -23,8 +23,8 @@ export interface GuardedRoute {
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: Access;
-    /** The address exists, but not with this method. */
-    refusesMethod?: boolean;
+    /** The address exists, but not with this method: those that it knows, as the Allow header says them. */
+    refusesMethod?: { allow: string };
   }
   interface FastifyInstance {
     /** Every route that was registered, with what it reads. */
@@ -45,7 +45,7 @@ export interface AccessDeps {
   findSite(siteId: string): Promise<SiteRow | null>;
 }
 
-const OTHER_METHODS = ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'];
+export const OTHER_METHODS = ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'];
 
 /** Puts the guard before every route that is registered afterwards. */
 export function guardRoutes(app: FastifyInstance, deps: AccessDeps): void {
@@ -62,8 +62,13 @@ export function guardRoutes(app: FastifyInstance, deps: AccessDeps): void {
   app.addHook('onRequest', async (request) => {
     if (request.is404) return;
     await admit(request, deps);
-    if (request.routeOptions.config.refusesMethod)
-      throw new IflexError('METHOD_NOT_ALLOWED', `This address knows GET and HEAD, not ${request.method}.`, { allow: 'GET, HEAD' });
+    const { refusesMethod } = request.routeOptions.config;
+    if (refusesMethod)
+      throw new IflexError(
+        'METHOD_NOT_ALLOWED',
+        `This address knows ${refusesMethod.allow || 'no method'}, not ${request.method}.`,
+        refusesMethod,
+      );
   });
 }
 
@@ -81,7 +86,7 @@ function refuseOtherMethods(app: FastifyInstance, route: RouteOptions & { routeP
     method: OTHER_METHODS,
     url: route.routePath ?? route.url,
     schema: { hide: true } as object,
-    config: { access: (route.config as { access?: Access }).access, refusesMethod: true },
+    config: { access: (route.config as { access?: Access }).access, refusesMethod: { allow: 'GET, HEAD' } },
     // The guard has answered before.
     handler: (_, reply) => reply.code(405).send(),
   });

@@ -7,6 +7,7 @@ import { Type } from 'typebox';
 import { type RegisteredSchema, registeredSchemas } from '../../projections/queries/registered-schemas.ts';
 import { IflexError } from '../../streams/errors.ts';
 import type { Pool } from '../../streams/postgres.ts';
+import { OTHER_METHODS } from '../access.ts';
 import { asIflexError, headersOf, statusOf } from '../problems.ts';
 import type { Api } from '../server.ts';
 import { Query } from '../shapes.ts';
@@ -27,6 +28,7 @@ const querystring = Query({
   deleted: Type.Optional(Type.Boolean()),
   normalize: Type.Optional(Type.Boolean()),
   fetchMaxId: Type.Optional(Type.Boolean()),
+  defaultToGlobal: Type.Optional(Type.Boolean()),
   subject: Type.Optional(Type.String({ maxLength: 200 })),
   format: Type.Optional(Type.String({ maxLength: 40 })),
 });
@@ -34,6 +36,7 @@ const ErrorShape = Type.Object({ error_code: Type.Integer(), message: Type.Strin
 const wrong = { description: 'Error', content: { [REGISTRY_TYPE]: { schema: ErrorShape } } };
 const answer = <S>(schema: S) => ({ 200: { description: 'Found', content: { [REGISTRY_TYPE]: { schema } } }, '4xx': wrong, '5xx': wrong });
 const Registered = Type.Object({ subject: Type.String(), version: Type.Integer(), id: Type.Integer(), schema: Type.String() });
+const Mode = Type.Object({ mode: Type.String() });
 const Use = Type.Object({ subject: Type.String(), version: Type.Integer() });
 
 /** In a scope of its own, as its errors look different. */
@@ -83,6 +86,12 @@ export function registerRegistry(app: Api, pool: Pool): void {
     { config, schema: { tags, summary: 'Types of schemas', querystring, response: answer(Type.Array(Type.String())) } },
     async () => ['AVRO'],
   );
+  registerSettings(app, pool);
+  refuseWrites(app);
+}
+
+/** What clients look at before they write. */
+function registerSettings(app: Api, pool: Pool): void {
   app.get(
     '/config',
     {
@@ -96,6 +105,55 @@ export function registerRegistry(app: Api, pool: Pool): void {
     },
     async () => ({ compatibilityLevel: 'FULL_TRANSITIVE' }),
   );
+  app.get(
+    '/config/:subject',
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'Which changes of the schemas of a subject are let through: the same for all',
+        params: Subject,
+        querystring,
+        response: answer(Type.Object({ compatibilityLevel: Type.String() })),
+      },
+    },
+    async ({ params }) => {
+      versionsOf(await registeredSchemas(pool), params.subject);
+      return { compatibilityLevel: 'FULL_TRANSITIVE' };
+    },
+  );
+  for (const url of ['/mode', '/mode/:subject'])
+    app.get(
+      url,
+      {
+        config,
+        schema: {
+          tags,
+          summary: 'Whether clients may register schemas: never',
+          querystring,
+          ...(url === '/mode' ? {} : { params: Subject }),
+          response: answer(Mode),
+        },
+      },
+      async () => ({ mode: 'READONLY' }),
+    );
+}
+
+/** Addresses of Confluent's that only writers (and who looks a schema up by its text) ask: refused in the form that they know. */
+function refuseWrites(app: Api): void {
+  for (const url of [
+    '/subjects/:subject',
+    '/compatibility/subjects/:subject/versions',
+    '/compatibility/subjects/:subject/versions/:version',
+  ])
+    app.route({
+      method: OTHER_METHODS,
+      url,
+      schema: { hide: true } as object,
+      config: { ...config, refusesMethod: { allow: '' } },
+      // The guard has answered before.
+      handler: (_, reply) => reply.code(405).send(),
+    });
 }
 
 function versionsOf(schemas: RegisteredSchema[], subject: string): RegisteredSchema[] {
@@ -122,6 +180,10 @@ function usesOf(schemas: RegisteredSchema[], id: number): RegisteredSchema[] {
 
 const notFound = (registryCode: number, message: string) => new IflexError('NOT_FOUND', message, { registryCode });
 
+const READ_ONLY =
+  'This registry is read-only: the pipeline itself registers the schemas of its topics (schemas/README.md says how one is added). ' +
+  'Clients decode by /schemas/ids/{id}; set auto.register.schemas to false, and take ids from /subjects/{subject}/versions/latest.';
+
 /** Codes of Confluent's registry are the HTTP status with two more digits. */
 function sendRegistryError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const error = asIflexError(thrown);
@@ -130,6 +192,7 @@ function sendRegistryError(thrown: unknown, request: FastifyRequest, reply: Fast
   const status = registryCode === undefined ? statusOf(error.code) : Math.floor(registryCode / 100);
   if (status >= 500) request.log.error({ err: error.cause ?? error, code: error.code }, error.message);
   headersOf(error, reply);
-  const body = { error_code: registryCode ?? status * 100 + 1, message: `${error.code}: ${error.message}` };
+  const cure = error.code === 'METHOD_NOT_ALLOWED' ? ` ${READ_ONLY}` : '';
+  const body = { error_code: registryCode ?? status * 100 + 1, message: `${error.code}: ${error.message}${cure}` };
   return reply.code(status).header('content-type', REGISTRY_TYPE).serializer(JSON.stringify).send(body);
 }
