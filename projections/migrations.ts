@@ -30,10 +30,15 @@ export function readSql(name: string): string {
 
 /** Creates the tables of one build, within the caller's transaction. */
 export async function createTables(client: Client, sql: string, table: Table): Promise<void> {
+  await client.query(buildSql(sql, table, await timescaleSchema(client)));
+}
+
+/** Where the extension stands, as an identifier; null where the database has none. */
+export async function timescaleSchema(client: Pick<Client, 'query'>): Promise<string | null> {
   const { rows } = await client.query(
     "SELECT quote_ident(nspname) AS schema FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = 'timescaledb'",
   );
-  await client.query(buildSql(sql, table, rows[0]?.schema ?? null));
+  return rows[0]?.schema ?? null;
 }
 
 /** The statements for a build; `timescaleSchema` is where the extension stands, null where it is not there. */

@@ -56,7 +56,7 @@ describe('what other clients ask on start', () => {
       status: answer.status,
       allow: answer.headers.get('allow'),
       type: answer.headers.get('content-type'),
-      body: await answer.json(),
+      body: (await answer.json()) as Record<string, string | number>,
     };
   };
 
