@@ -26,7 +26,7 @@ export const ERRORS = {
   READING_IN_FUTURE: { meaning: 'The reading is stamped later than the clock allows.', cure: "Correct the meter's clock." },
   READING_OUT_OF_RANGE: { meaning: 'The value or time is outside of what can be represented.', cure: 'Check the source.' },
   READING_BUFFER_FULL: {
-    meaning: 'More readings than the hot state of a point can hold.',
+    meaning: 'More readings than the hot state of a point, its waiting days or an hour of a reload can hold.',
     cure: 'Deliver again once the waiting days are reloaded.',
   },
   PROCESSOR_FAILED: { meaning: 'A processor threw on this event; it was set aside.', cure: "Report it with the event's bytes." },
