@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, describe, it } from 'node:test';
 import { COMPARED_TOPICS, compareLogs, describeComparison, type Side, type TopicComparison } from '../../replay/compare.ts';
-import type { DataNotice } from '../../schemas/types.ts';
+import type { DataNotice, Rejected } from '../../schemas/types.ts';
 import type { EventLog, NewRecord } from '../../streams/event-log.ts';
 import { openPostgresLog } from '../../streams/postgres-log.ts';
 import { openRegistry } from '../../streams/schema-registry.ts';
@@ -104,6 +104,26 @@ describe('a comparison', () => {
     assert.deepEqual(await compared(left, right, 'sites.latest'), { topic: 'sites.latest', leftCount: 2, rightCount: 2, divergence: null });
     await right.log.append([site(right, 'b', 3)]);
     assert.equal((await compared(left, right, 'sites.latest')).divergence?.left?.key, 'b');
+  });
+
+  it('of rejected events leaves out at which offset their record lies, and nothing else', async () => {
+    const [left, right, other] = [await newSide(), await newSide(), await newSide()];
+    const rejected = ({ codec }: Side, source: string, reason = 'garbage'): NewRecord => {
+      const bytes = { bytes: Buffer.from('x'), byteLength: 1, sha256: 'ab' };
+      const place = { pointId: null, startMs: null, readingCount: 0, startsMs: [] };
+      const value: Rejected = { siteId: 'home', knownAtMs: 1000, code: 'EVENT_INVALID', reason, source, ...place, ...bytes };
+      const headers = { source: 'reject', number: -1, type: 'Rejected', knownAtMs: 1000, id: 'same' };
+      return { topic: 'rejected', key: 'home', value: codec.encode('Rejected', value), headers };
+    };
+    await left.log.append([rejected(left, 'meter.readings/3/10'), rejected(left, 'a.csv:7')]);
+    await right.log.append([rejected(right, 'meter.readings/3/11'), rejected(right, 'a.csv:7')]);
+    await other.log.append([rejected(other, 'meter.readings/3/10'), rejected(other, 'a.csv:8')]);
+    assert.equal((await compared(left, right, 'rejected')).divergence, null);
+    const { divergence } = await compared(left, other, 'rejected');
+    assert.deepEqual(divergence?.differences, [{ path: 'source', left: '"a.csv:7"', right: '"a.csv:8"' }]);
+    await right.log.append([rejected(right, 'meter.readings/3/12', 'one reason')]);
+    await left.log.append([rejected(left, 'meter.readings/3/12', 'another')]);
+    assert.equal((await compared(left, right, 'rejected')).divergence?.equalBefore, 2);
   });
 
   it('covers every derived topic but the runs themselves', () => {
