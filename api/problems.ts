@@ -1,4 +1,7 @@
 /** Errors as the world sees them: problem+json (RFC 9457), one documented code each. */
+import { randomUUID } from 'node:crypto';
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { ERROR_CODES, type ErrorCode, IflexError } from '../streams/errors.ts';
 import { databaseError } from '../streams/postgres.ts';
@@ -92,7 +95,27 @@ export function headersOf({ code, details }: IflexError, reply: FastifyReply): v
   reply.header('cache-control', 'no-store');
 }
 
-function problemOf(error: IflexError, request: FastifyRequest): Problem {
+/** What cannot be read as HTTP has no request and no reply: the answer is written as it goes over the line. */
+export function answerUnreadable({ code }: { code?: string }, socket: Socket): void {
+  if (code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const error =
+    code === 'HPE_HEADER_OVERFLOW'
+      ? new IflexError('REQUEST_TOO_LARGE', 'The headers of the request are too long.')
+      : new IflexError('REQUEST_INVALID', 'This is not a request that can be read as HTTP.');
+  const body = JSON.stringify(problemOf(error, { url: '', id: randomUUID() }));
+  const status = statusOf(error.code);
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `content-type: ${PROBLEM_TYPE}`,
+    `content-length: ${Buffer.byteLength(body)}`,
+  ];
+  socket.end(`${[...head, 'cache-control: no-store', 'connection: close'].join('\r\n')}\r\n\r\n${body}`);
+}
+
+function problemOf(error: IflexError, request: Pick<FastifyRequest, 'url' | 'id'>): Problem {
   const problem: Problem = {
     type: `/errors/${error.code}`,
     title: ERROR_CODES[error.code],

@@ -14,7 +14,7 @@ import { MAX_REQUESTS_UNDER_WAY, MAX_URL_BYTES } from '../streams/limits.ts';
 import type { Pool } from '../streams/postgres.ts';
 import type { Subject } from '../streams/security/decide.ts';
 import { guardRoutes } from './access.ts';
-import { sendProblem } from './problems.ts';
+import { answerUnreadable, sendProblem } from './problems.ts';
 import { tagAnswers } from './representation.ts';
 import { registerDocumentation } from './routes/documentation.ts';
 import { registerForecasts } from './routes/forecasts.ts';
@@ -56,12 +56,14 @@ export async function buildServer(deps: ApiDeps): Promise<Api> {
     requestTimeout: REQUEST_TIMEOUT_MS,
     forceCloseConnections: true,
     frameworkErrors: sendProblem,
+    clientErrorHandler: answerUnreadable,
     // Parameters that nobody knows are refused, not left out.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true } },
   }).withTypeProvider<TypeBoxTypeProvider>() as Api;
   app.setErrorHandler(sendProblem);
   app.setNotFoundHandler((request, reply) => sendProblem(new IflexError('NOT_FOUND', 'There is nothing at this address.'), request, reply));
   boundRequests(app);
+  refuseInfinite(app);
   await app.register(swagger, { openapi: openapi(deps.version) as object });
   guardRoutes(app, { subjectOf: deps.subjectOf, findSite: (siteId) => findSite(deps.pool, siteId) });
   measure(app, deps.service);
@@ -100,6 +102,17 @@ function boundRequests(app: FastifyInstance): void {
       throw new IflexError('REQUEST_TOO_LARGE', `An address has at most ${MAX_URL_BYTES} characters.`);
     if (NUL.test(request.url)) throw new IflexError('REQUEST_INVALID', 'The address contains a NUL character (%00).');
     reply.header('x-content-type-options', 'nosniff');
+  });
+}
+
+/** "1e400" is read as a number, but as an infinite one, which passes every bound of a schema. */
+function refuseInfinite(app: FastifyInstance): void {
+  app.addHook('preHandler', async ({ params, query }) => {
+    for (const [name, value] of Object.entries({ ...(params as object), ...(query as object) }))
+      if (typeof value === 'number' && !Number.isFinite(value))
+        throw new IflexError('REQUEST_INVALID', `${name}: is too large a number.`, {
+          errors: [{ in: name, detail: 'is too large a number' }],
+        });
   });
 }
 

@@ -174,6 +174,12 @@ describe('problems of requests', () => {
     await isProblem(await get('/v1/sites/%2500'), 'NOT_FOUND');
   });
 
+  it('refuse numbers beyond all bounds, which no bound of a schema sees', async () => {
+    for (const url of [`${SERIES}?limit=1e400`, `${SERIES}?completeness=-1e999`, '/v1/rejected/1e400/0', '/v1/rejected/0/1e400'])
+      await isProblem(await get(url), 'REQUEST_INVALID');
+    assert.equal((await get('/schemas/ids/1e400')).json().error_code, 40001);
+  });
+
   it('answer texts that are no good UTF-8, and times at the limits, without failing', async () => {
     for (const text of ['%ED%A0%80', '%FF', '%EF%BF%BF', '%0A', "'", '..%2F', '%F0%9F%98%80', '__proto__', 'constructor'])
       for (const url of [
