@@ -3,7 +3,7 @@ import type { PointKind, PointReadings, ReadingsDelivery } from '../schemas/type
 import { MAX_INTERVAL_MILLI_WH, MAX_POWER_W, MAX_VALUE } from './limits.ts';
 
 const EARLIEST_MS = 0;
-const WORST_QUALITY = 3;
+export const WORST_QUALITY = 3;
 
 const UNIT_OF_KIND: Record<PointKind, PointReadings['unit']> = {
   UNKNOWN: 'UNKNOWN',

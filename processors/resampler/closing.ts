@@ -5,7 +5,7 @@ import { compose, Emission, emptyWindow, FLAG_NEGATIVE, FLAG_OUTLIER, FLAG_STUCK
 import { emitNotice, hotFromMs, markPending } from './intake.ts';
 import { type PointState, REASON_FIRST } from './point-state.ts';
 import { requestReloads } from './reload-requests.ts';
-import type { SiteState } from './resampler.ts';
+import { removePoint, type SiteState } from './resampler.ts';
 import { computeWindows, coveredThroughMs, hasEnergy, JITTER_LOOKBACK, reachMs, waitMs } from './segments.ts';
 import { STEP_MS, WindowScratch } from './window-scratch.ts';
 
@@ -68,7 +68,7 @@ function forgetOnceQuiet(site: SiteState, point: PointState, tickMs: number): vo
   const hotMs = hotFromMs(point, tickMs);
   if (waits || point.closedToMs > hotMs) return;
   const { pointId, kind, intervalMs } = point.declared;
-  site.points.delete(pointId);
+  removePoint(site, pointId);
   site.forgotten.push(pointId);
   if (point.closedToMs !== Number.NEGATIVE_INFINITY) site.retired.set(pointId, { kind, intervalMs, completeFromMs: hotMs });
 }

@@ -1,7 +1,21 @@
 import type { PointWindows } from '../../schemas/types.ts';
 import { HOUR_MS, MINUTE_MS } from '../../streams/limits.ts';
 import type { Emit } from '../../streams/processor.ts';
-import { QUALITY_MISSING, STEP_MS, type WindowScratch } from './window-scratch.ts';
+import {
+  COVERED_MS,
+  ENERGY_MILLI_WH,
+  LAST,
+  MAX,
+  MEASURED_MS,
+  MIN,
+  QUALITY,
+  QUALITY_MISSING,
+  READING_COUNT,
+  ROW as SCRATCH_ROW,
+  STEP_MS,
+  WEIGHTED,
+  type WindowScratch,
+} from './window-scratch.ts';
 
 /** The widths we resample to, with their topics; a window's index in a revision key is the index here. */
 export const WIDTHS = [
@@ -50,17 +64,18 @@ export function compose(scratch: WindowScratch, from: number, steps: number, out
   let last = 0;
   let readingCount = 0;
   let quality = 0;
-  for (let i = from; i < from + steps; i++) {
-    readingCount += scratch.readingCount[i];
-    if (scratch.coveredMs[i] === 0) continue;
-    energyMilliWh += scratch.energyMilliWh[i];
-    weighted += scratch.weighted[i];
-    coveredMs += scratch.coveredMs[i];
-    measuredMs += scratch.measuredMs[i];
-    if (scratch.min[i] < min) min = scratch.min[i];
-    if (scratch.max[i] > max) max = scratch.max[i];
-    last = scratch.last[i];
-    if (scratch.quality[i] > quality) quality = scratch.quality[i];
+  const { rows } = scratch;
+  for (let at = from * SCRATCH_ROW, end = at + steps * SCRATCH_ROW; at < end; at += SCRATCH_ROW) {
+    readingCount += rows[at + READING_COUNT];
+    if (rows[at + COVERED_MS] === 0) continue;
+    energyMilliWh += rows[at + ENERGY_MILLI_WH];
+    weighted += rows[at + WEIGHTED];
+    coveredMs += rows[at + COVERED_MS];
+    measuredMs += rows[at + MEASURED_MS];
+    if (rows[at + MIN] < min) min = rows[at + MIN];
+    if (rows[at + MAX] > max) max = rows[at + MAX];
+    last = rows[at + LAST];
+    if (rows[at + QUALITY] > quality) quality = rows[at + QUALITY];
   }
   out.startMs = scratch.fromMs + from * STEP_MS;
   // Beyond what an event can hold only nonsense adds up, which must not stop a site.

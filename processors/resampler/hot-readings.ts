@@ -9,7 +9,8 @@ const OFFSET_LIMIT = 0xffff_ffff;
 const WIDE = { stride: 13, valueAt: 4, markAt: 12 };
 const NARROW = { stride: 7, valueAt: 2, markAt: 6 };
 const NARROW_UNIT_MS = 1_000;
-const NARROW_SPAN_MS = 0xffff * NARROW_UNIT_MS;
+const NARROW_SPAN = 0xffff;
+const NARROW_SPAN_MS = NARROW_SPAN * NARROW_UNIT_MS;
 const NO_BYTES = new ArrayBuffer(0);
 
 /**
@@ -75,32 +76,19 @@ export class HotReadings {
     return false;
   }
 
-  /**
-   * Copies readings from index `from` on up to the first that starts at or after the time; that one's start (or
-   * Infinity) follows the starts. Returns how many.
-   */
-  copyUntil(from: number, toMs: number, columns: ReadingColumns): number {
-    const { bytes, baseMs, unitMs } = this;
-    if (columns.startMs.length < this.count - from + 1) columns.enlarge(this.count - from + 1);
-    const { startMs, value, mark } = columns;
-    const stride = this.wide ? WIDE.stride : NARROW.stride;
-    const end = this.count * stride;
-    let i = 0;
-    for (let at = from * stride; at < end; at += stride, i++) {
-      const atMs = this.wide ? baseMs + bytes.getUint32(at, true) * unitMs : baseMs + bytes.getUint16(at, true) * NARROW_UNIT_MS;
-      startMs[i] = atMs;
-      if (atMs >= toMs) return i;
-      value[i] = this.wide ? bytes.getFloat64(at + WIDE.valueAt, true) : bytes.getFloat32(at + NARROW.valueAt, true);
-      mark[i] = bytes.getUint8(this.wide ? at + WIDE.markAt : at + NARROW.markAt);
-    }
-    startMs[i] = Number.POSITIVE_INFINITY;
-    return i;
-  }
-
   /** Index of the first reading that starts at or after the time. */
   firstAtOrAfter(timeMs: number): number {
-    let low = 0;
     let high = this.count;
+    if (this.lastStartMs < timeMs) return high;
+    // Mostly one of the last, so it is looked for from the end, in ever longer leaps.
+    let leap = 8;
+    let low = high - leap;
+    while (low > 0 && this.startMs(low) >= timeMs) {
+      high = low;
+      leap *= 4;
+      low -= leap;
+    }
+    if (low < 0) low = 0;
     while (low < high) {
       const middle = (low + high) >> 1;
       if (this.startMs(middle) < timeMs) low = middle + 1;
@@ -133,6 +121,25 @@ export class HotReadings {
   /** Takes a reading that is later than all others; false where there is no room. */
   append(startMs: number, value: number, mark: number): boolean {
     const i = this.count;
+    if (!this.wide && i > 0 && i < this.capacity) {
+      const seconds = (startMs - this.baseMs) / NARROW_UNIT_MS;
+      const offset = seconds | 0;
+      if (offset === seconds && offset <= NARROW_SPAN && offset >= 0 && Math.fround(value) === value) {
+        const { bytes } = this;
+        const at = i * NARROW.stride;
+        bytes.setUint16(at, offset, true);
+        bytes.setFloat32(at + NARROW.valueAt, value, true);
+        bytes.setUint8(at + NARROW.markAt, mark);
+        this.count = i + 1;
+        this.lastStartMs = startMs;
+        return true;
+      }
+    }
+    return this.appendAny(startMs, value, mark);
+  }
+
+  private appendAny(startMs: number, value: number, mark: number): boolean {
+    const i = this.count;
     if ((i === 0 || i === this.capacity || !this.fits(startMs, value)) && !this.makeRoom(startMs, value)) return false;
     this.put(this.count++, startMs, value, mark);
     this.lastStartMs = startMs;
@@ -144,7 +151,9 @@ export class HotReadings {
     const offsetMs = startMs - this.baseMs;
     if (offsetMs < 0) return false;
     if (this.wide) return offsetMs <= OFFSET_LIMIT * this.unitMs;
-    return offsetMs <= NARROW_SPAN_MS && offsetMs % NARROW_UNIT_MS === 0 && Math.fround(value) === value;
+    // Whole seconds by whole numbers: a remainder of doubles is a call of its own.
+    const offset = (offsetMs / NARROW_UNIT_MS) | 0;
+    return offset <= NARROW_SPAN && offset * NARROW_UNIT_MS === offsetMs && Math.fround(value) === value;
   }
 
   private put(at: number, startMs: number, value: number, mark: number): void {
@@ -277,19 +286,5 @@ export class HotReadings {
     const count = length / stride;
     this.count = from + count;
     this.lastStartMs = this.count > 0 ? this.startMs(this.count - 1) : Number.NEGATIVE_INFINITY;
-  }
-}
-
-/** Readings unpacked, to be gone through at full speed. */
-export class ReadingColumns {
-  startMs = new Float64Array(512);
-  value = new Float64Array(512);
-  mark = new Uint8Array(512);
-
-  /** Makes room; what is in them is lost. */
-  enlarge(count: number): void {
-    this.startMs = new Float64Array(2 * count);
-    this.value = new Float64Array(2 * count);
-    this.mark = new Uint8Array(2 * count);
   }
 }

@@ -1,8 +1,17 @@
 /** How one point's readings of a delivery enter the hot state, and what each of them sets off. */
 import type { PointReadings } from '../../schemas/types.ts';
-import { DAY_MS, HOT_MS, HOUR_MS, MAX_CLOCK_LAG_MS, MAX_FUTURE_MS, MAX_PENDING_DAYS, MAX_REGISTER_GAP_MS } from '../../streams/limits.ts';
+import {
+  DAY_MS,
+  HOT_MS,
+  HOUR_MS,
+  MAX_CLOCK_LAG_MS,
+  MAX_FUTURE_MS,
+  MAX_INTERVAL_MILLI_WH,
+  MAX_PENDING_DAYS,
+  MAX_REGISTER_GAP_MS,
+} from '../../streams/limits.ts';
 import type { Emit, ProcessorEvent, Reject } from '../../streams/processor.ts';
-import { seriesProblem } from '../../streams/reading-columns.ts';
+import { seriesProblem, WORST_QUALITY } from '../../streams/reading-columns.ts';
 import { type PointState, REASON_CORRECTED, REASON_LATE } from './point-state.ts';
 import type { SiteState } from './resampler.ts';
 import { affectedFromMs, affectedToMs, bearsOnHot, registerChange, waitMs } from './segments.ts';
@@ -33,6 +42,37 @@ export function clockOf({ streamTimeMs, knownAtMs }: ProcessorEvent): number {
 function latestStartMs(clockMs: number, knownAtMs: number): number {
   const believed = knownAtMs > clockMs && knownAtMs <= clockMs + MAX_CLOCK_LAG_MS;
   return (believed ? knownAtMs : clockMs) + MAX_FUTURE_MS;
+}
+
+/**
+ * The usual case, tried first: one reading, the next of an open point, in order and from the same device, which bears on
+ * nothing that is closed. False where anything is else; then nothing was done.
+ */
+export function takeNextReading(point: PointState, series: PointReadings, streamTimeMs: number): boolean {
+  const { startMs: starts, quality: qualities } = series;
+  const [values, others] = point.isEnergy ? [series.energyMilliWh, series.value] : [series.value, series.energyMilliWh];
+  if (starts.length !== 1 || values.length !== 1 || others.length !== 0 || qualities.length !== 1) return false;
+  if (series.unit !== point.unit || series.deviceId !== point.latestDeviceId) return false;
+  const startMs = starts[0];
+  const value = values[0];
+  const quality = qualities[0];
+  const { hot, valueLimit } = point;
+  if (!(startMs > hot.lastStartMs && startMs >= point.closedToMs && startMs <= streamTimeMs + MAX_FUTURE_MS)) return false;
+  if (!(value <= valueLimit && value >= -valueLimit && quality <= WORST_QUALITY)) return false;
+  if (point.openedFromMs === Number.POSITIVE_INFINITY) return false;
+  if (point.isRegister && !goesOn(point, startMs, value)) return false;
+  if (!hot.append(startMs, value, (point.latestDevice << 2) | quality)) return false;
+  point.touched = point.news = true;
+  return true;
+}
+
+/** Whether a register's reading is one that nothing has to be told of, and bears on no closed window. */
+function goesOn({ hot, latestDevice, closedToMs }: PointState, startMs: number, value: number): boolean {
+  const last = hot.count - 1;
+  if (last < 0 || hot.lastStartMs < closedToMs || startMs - hot.lastStartMs > MAX_REGISTER_GAP_MS) return false;
+  const rise = value - hot.value(last);
+  // Half as much as none counts between two readings, so that jitter makes no difference.
+  return rise >= 0 && rise <= MAX_INTERVAL_MILLI_WH / 2 && hot.device(last) === latestDevice;
 }
 
 export function takeReadings(

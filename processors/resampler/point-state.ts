@@ -44,8 +44,11 @@ export class PointState {
   dirty: Map<number, number> | null = null;
   pending: Map<number, PendingDay> | null = null;
   devices: (string | null)[] = [];
-  private latestDeviceId: string | null | undefined;
-  private latestDevice = 0;
+  latestDeviceId: string | null | undefined;
+  latestDevice = 0;
+  /** Its id as the last delivery had it, undefined once the point is gone; and the point that came after it last time. */
+  text: string | undefined;
+  follower: PointState | undefined;
   doubles = 0;
   touched = true;
   /** Something came since the last closing; without news, the next closing has nothing to do before `dueMinute` (epoch). */
@@ -56,7 +59,7 @@ export class PointState {
   unit: PointReadings['unit'] = 'UNKNOWN';
   isEnergy = false;
   valueLimit = 0;
-  private isRegister = false;
+  isRegister = false;
 
   constructor(declared: PointDeclared) {
     this.declared = declared;

@@ -3,13 +3,13 @@
  * ticks only; readings that come after their window closed revise it, and days older than the hot state are revised
  * from a reload of their raw readings.
  */
-import type { DayReloaded, PointDeclared, ReadingsDelivery, SiteDeclared } from '../../schemas/types.ts';
+import type { DayReloaded, PointDeclared, PointReadings, ReadingsDelivery, SiteDeclared } from '../../schemas/types.ts';
 import type { Emit, Processor, ProcessorEvent, Reject } from '../../streams/processor.ts';
 import { readingCountOf } from '../../streams/reading-columns.ts';
 import type { StateReader, StateWriter } from '../../streams/state-bytes.ts';
 import { closeWindows } from './closing.ts';
 import { declarationProblem } from './declaration.ts';
-import { clockOf, hotFromMs, takeReadings } from './intake.ts';
+import { clockOf, hotFromMs, takeNextReading, takeReadings } from './intake.ts';
 import { PointState } from './point-state.ts';
 import { reviseReloadedDay } from './reload.ts';
 
@@ -24,6 +24,8 @@ export interface SiteState {
   retired: Map<string, RetiredPoint>;
   /** Number of the five-minute step in which windows were closed last. */
   closedStep: number;
+  /** The point read last: mostly the next one is that which came after it the time before. */
+  latest: PointState | undefined;
 }
 
 export interface RetiredPoint {
@@ -40,7 +42,15 @@ export const resampler: Processor<SiteState> = {
   writes: ['resampled.5m', 'resampled.15m', 'resampled.60m', 'notices', 'revisions.requested', 'sites.latest'],
 
   initialState(siteId) {
-    return { siteId, declared: false, points: new Map(), forgotten: [], retired: new Map(), closedStep: Number.NEGATIVE_INFINITY };
+    return {
+      siteId,
+      declared: false,
+      points: new Map(),
+      forgotten: [],
+      retired: new Map(),
+      closedStep: Number.NEGATIVE_INFINITY,
+      latest: undefined,
+    };
   },
 
   onEvent(site, event, emit, reject) {
@@ -95,8 +105,15 @@ function applyGone(site: SiteState, changes: StateReader): void {
   const pointId = changes.text();
   const kind = changes.text();
   const retired = { kind: kind as RetiredPoint['kind'], intervalMs: changes.count(), completeFromMs: changes.double() };
-  site.points.delete(pointId);
+  removePoint(site, pointId);
   if (kind !== '') site.retired.set(pointId, retired);
+}
+
+/** Lets a point go, so that nothing finds it any more. */
+export function removePoint(site: SiteState, pointId: string): void {
+  const point = site.points.get(pointId);
+  if (point) point.text = undefined;
+  site.points.delete(pointId);
 }
 
 function declare(site: SiteState, event: ProcessorEvent, emit: Emit, reject: Reject): void {
@@ -135,10 +152,26 @@ function takeDelivery(site: SiteState, event: ProcessorEvent, emit: Emit, reject
     reject('SITE_UNKNOWN', `The site ${site.siteId} is not declared.`, { readingCount });
     return;
   }
-  for (const series of all) {
-    const { pointId } = series;
-    const point = site.points.get(pointId);
-    if (point !== undefined && !point.removed) takeReadings(site, point, series, event, emit, reject);
-    else reject('POINT_UNKNOWN', `The site does not declare the point ${pointId}.`, { pointId, readingCount: series.startMs.length });
+  for (let i = 0; i < all.length; i++) {
+    const series = all[i];
+    const point = pointOf(site, series.pointId);
+    if (point !== undefined && !point.removed) {
+      if (!takeNextReading(point, series, event.streamTimeMs)) takeReadings(site, point, series, event, emit, reject);
+    } else rejectPoint(series, reject);
   }
+}
+
+/** Finds a point by its id: first by expecting the order of the time before, where a glance at the string suffices. */
+function pointOf(site: SiteState, pointId: string): PointState | undefined {
+  const expected = site.latest?.follower;
+  if (expected !== undefined && expected.text === pointId) return (site.latest = expected);
+  const point = site.points.get(pointId);
+  if (point === undefined) return undefined;
+  point.text = pointId;
+  if (site.latest !== undefined) site.latest.follower = point;
+  return (site.latest = point);
+}
+
+function rejectPoint({ pointId, startMs }: PointReadings, reject: Reject): void {
+  reject('POINT_UNKNOWN', `The site does not declare the point ${pointId}.`, { pointId, readingCount: startMs.length });
 }

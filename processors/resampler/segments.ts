@@ -4,8 +4,8 @@
  */
 import type { PointKind } from '../../schemas/types.ts';
 import { MAX_INTERVAL_MILLI_WH, MAX_REGISTER_GAP_MS } from '../../streams/limits.ts';
-import { type HotReadings, ReadingColumns } from './hot-readings.ts';
-import { QUALITY_ESTIMATED, QUALITY_MISSING, STEP_MS, type WindowScratch } from './window-scratch.ts';
+import type { HotReadings } from './hot-readings.ts';
+import { energyOf, QUALITY_ESTIMATED, QUALITY_MEASURED, QUALITY_MISSING, STEP_MS, type WindowScratch } from './window-scratch.ts';
 
 /** What of a point's declaration decides how its readings are understood. */
 export interface PointRules {
@@ -33,37 +33,60 @@ export function hasEnergy(kind: PointKind): boolean {
 
 /** Fills the scratch with the windows of [fromMs, toMs), both on the five-minute grid. */
 export function computeWindows(readings: HotReadings, rules: PointRules, fromMs: number, toMs: number, out: WindowScratch): void {
+  const { kind } = rules;
   out.begin(fromMs, toMs);
-  if (rules.kind === 'REGISTER') layRegister(readings, rules, out);
-  else if (rules.kind === 'INTERVAL_ENERGY') layIntervals(readings, rules.intervalMs, out);
-  else layValues(readings, rules.kind === 'MEAN_POWER' ? rules.intervalMs : rules.maxHoldMs, out);
-  if (rules.kind === 'MEAN_POWER' || rules.kind === 'INSTANT_POWER') out.finishPower();
-  else out.finish();
+  if (!isEnergyKind(kind)) return layValues(readings, reachMs(rules), hasEnergy(kind), out);
+  out.empty();
+  if (kind === 'REGISTER') layRegister(readings, rules, out);
+  else layIntervals(readings, rules.intervalMs, out);
+  out.finishEnergy();
 }
 
-/** Filled and gone through within one call. */
-const columns = new ReadingColumns();
-
-/** A value holds until the next reading starts, at most `holdMs`. */
-function layValues(readings: HotReadings, holdMs: number, out: WindowScratch): void {
-  const { fromMs, toMs } = out;
-  const count = readings.copyUntil(Math.max(0, readings.firstAtOrAfter(fromMs) - 1), toMs, columns);
-  const { startMs: starts, value: values, mark: marks } = columns;
-  let step = 0;
-  let edgeMs = fromMs + STEP_MS;
-  for (let i = 0; i < count; i++) {
-    const startMs = starts[i];
-    const endMs = Math.min(starts[i + 1], startMs + holdMs);
-    while (edgeMs <= startMs) {
-      edgeMs += STEP_MS;
-      step++;
+/** A value holds until the next reading starts, at most `holdMs`. One window after the other, so that its sums stay at hand. */
+function layValues(readings: HotReadings, holdMs: number, isPower: boolean, out: WindowScratch): void {
+  const { fromMs, steps } = out;
+  const { count } = readings;
+  let i = Math.max(0, readings.firstAtOrAfter(fromMs) - 1);
+  let startMs = i < count ? readings.startMs(i) : Number.POSITIVE_INFINITY;
+  // The value at hand, and over what time it still holds.
+  let value = 0;
+  let quality = 0;
+  let sinceMs = 0;
+  let untilMs = 0;
+  for (let step = 0, edgeMs = fromMs + STEP_MS; step < steps; step++, edgeMs += STEP_MS) {
+    let weighted = 0;
+    let coveredMs = 0;
+    let measuredMs = 0;
+    let min = Number.POSITIVE_INFINITY;
+    let max = Number.NEGATIVE_INFINITY;
+    let last = 0;
+    let readingCount = 0;
+    let worst = 0;
+    for (;;) {
+      const endMs = untilMs < edgeMs ? untilMs : edgeMs;
+      if (endMs > sinceMs) {
+        const durationMs = endMs - sinceMs;
+        weighted += value * durationMs;
+        coveredMs += durationMs;
+        if (quality === QUALITY_MEASURED) measuredMs += durationMs;
+        else if (quality > worst) worst = quality;
+        if (value < min) min = value;
+        if (value > max) max = value;
+        last = value;
+        sinceMs = endMs;
+      }
+      if (untilMs > edgeMs || startMs >= edgeMs) break;
+      if (startMs >= fromMs) readingCount++;
+      value = readings.value(i);
+      quality = readings.quality(i);
+      const nextMs = ++i < count ? readings.startMs(i) : Number.POSITIVE_INFINITY;
+      sinceMs = startMs > fromMs ? startMs : fromMs;
+      untilMs = quality === QUALITY_MISSING ? sinceMs : nextMs < startMs + holdMs ? nextMs : startMs + holdMs;
+      startMs = nextMs;
     }
-    const quality = marks[i] & 3;
-    if (startMs >= fromMs) out.readingCount[step]++;
-    if (quality === QUALITY_MISSING) continue;
-    // Most readings lie within one window, where no edge has to be looked for.
-    if (startMs >= fromMs && endMs <= edgeMs) out.add(step, endMs - startMs, values[i], quality);
-    else out.addValue(startMs, endMs, values[i], quality);
+    const energyMilliWh = isPower ? energyOf(weighted) : 0;
+    if (coveredMs === 0) worst = QUALITY_MISSING;
+    out.put(step, energyMilliWh, weighted, coveredMs, measuredMs, min, max, last, readingCount, worst);
   }
 }
 
