@@ -70,7 +70,8 @@ export function columnsOf(path: string, mapping: Mapping, fields: readonly strin
     const at = typeof column === 'number' ? column - 1 : names.indexOf(column);
     if (at >= 0 && at < names.length) return at;
     const there = mapping.header ? `its header has: ${legible(names.join(mapping.delimiter))}` : `its first line has ${names.length}`;
-    throw new IflexError('CONFIG_INVALID', `${path} has no column ${column}; ${there}. Is it the mapping for this file?`);
+    const cure = otherDelimiter(mapping.delimiter, fields) ?? 'Is it the mapping for this file?';
+    throw new IflexError('CONFIG_INVALID', `${path} has no column ${column}; ${there}. ${cure}`);
   };
   const { knownAt } = mapping;
   return {
@@ -82,6 +83,15 @@ export function columnsOf(path: string, mapping: Mapping, fields: readonly strin
     knownAt: typeof knownAt === 'object' && 'column' in knownAt ? find(knownAt.column) : -1,
     values: mapping.values.map(({ column }) => find(column)),
   };
+}
+
+/** What to write where the fields seem to be set apart by another character. */
+function otherDelimiter(delimiter: string, fields: readonly string[]): string | undefined {
+  const line = fields.join(delimiter);
+  const [most, times] = [';', '\t', ',', '|'].map((one) => [one, line.split(one).length] as const).sort((a, b) => b[1] - a[1])[0];
+  if (most === delimiter || times <= Math.max(1, fields.length)) return undefined;
+  const decimal = most === ';' ? ', and `decimal: ","` where numbers have a comma' : '';
+  return `Its fields seem to be set apart by another character: write \`delimiter: ${JSON.stringify(most)}\` into the mapping${decimal}.`;
 }
 
 /** Characters of a file that are shown in an error. */

@@ -202,3 +202,13 @@ test('a device without a key is refused, with a key to take', () => {
   const [one, two] = [suggested(), suggested()];
   assert.ok(one && two && one !== two);
 });
+
+test('where the fields of a header are set apart by another character, it is told which', () => {
+  const mapping = mappingOf('m.yaml', fileOf({ delimiter: ',', decimal: '.' }));
+  assert.throws(() => columnsOf('f.csv', mapping, ['meter;time;import']), {
+    code: 'CONFIG_INVALID',
+    message: /^f\.csv has no column time; .* write `delimiter: ";"` into the mapping, and `decimal: ","` where numbers have a comma\.$/,
+  });
+  assert.throws(() => columnsOf('f.csv', mapping, ['meter\ttime\timport']), { message: /write `delimiter: "\\t"` into the mapping\.$/ });
+  assert.throws(() => columnsOf('f.csv', mapping, ['a', 'b', 'c']), { message: /Is it the mapping for this file\?$/ });
+});
