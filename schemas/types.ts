@@ -155,7 +155,7 @@ export interface PointWindows {
   /** bits: 1 stuck meter, 2 outlier, 4 negative consumption */
   flags: Uint8Array;
   revision: number[];
-  /** 0 first, 1 late, 2 corrected, 3 reloaded */
+  /** 0 first; 1 late, 2 corrected: by a reading that bears on it; 3 reloaded: by what came for a day beside it */
   reason: Uint8Array;
 }
 
