@@ -331,7 +331,13 @@ describe('what was set aside', () => {
   it('has notices of doubles and conflicts', async () => {
     const kinds = (await json('/v1/notices?site=site-a1')).rows.map(({ kind }: { kind: string }) => kind);
     assert.deepEqual([...new Set(kinds)].sort(), ['CONFLICT', 'DOUBLE']);
-    assert.equal((await json('/v1/notices?kind=CONFLICT')).rows[0].start, new Date(CORRECTED.startMs).toISOString().replace('.000', ''));
+    assert.equal(
+      (await json('/v1/notices?site=site-a1&kind=CONFLICT')).rows[0].start,
+      new Date(CORRECTED.startMs).toISOString().replace('.000', ''),
+    );
+    // The correction of b1 is older than the hot state: the reload of its day tells of the conflict.
+    const [reloaded] = (await json('/v1/notices?site=site-b1&kind=CONFLICT')).rows;
+    assert.equal(reloaded.start, '2025-10-06T22:00:00Z');
   });
 });
 
