@@ -22,24 +22,11 @@ const MOST_SHAPES = 256;
 /** Groups of seven bits that a number of a form may have: exact in doubles. */
 const MOST_GROUPS = 7;
 
-/** Reads an event of the shape into the value that is filled anew, or tells that it has another form. */
-type ReadShape = (memory: DataView, base: number, form: Form, store: Float64Array) => boolean;
+/** Reads an event of the shape into the value that is filled anew, or tells that it has another form than that of the number. */
+type ReadShape = (memory: DataView, base: number, form: number, forms: Forms) => boolean;
 
-export interface Form {
-  /** Bytes of the whole event; -1 once it was let go. */
-  length: number;
-  read: ReadShape;
-  /** Where the bytes that must be the same begin in the store. */
-  at: number;
-  /** What is no number, in the order of `leavesOf`. */
-  texts: readonly unknown[];
-  /** The form that is expected after it, and whether another came last time. */
-  follower: Form;
-  doubtful: boolean;
-}
-
-export const NO_FORM = { length: -1, read: () => false, at: 0, texts: [], doubtful: false } as unknown as Form;
-(NO_FORM as { follower: Form }).follower = NO_FORM;
+/** The number of no form: it has no length, and follows itself. */
+const NO_FORM = 0;
 
 /** A field that holds a number (or at most one), or whatever else. */
 interface Leaf {
@@ -96,31 +83,50 @@ export interface FormsOptions {
   own: unknown;
 }
 
-/** All forms of one schema. */
+/**
+ * All forms of one schema, numbered from 1 in the order in which they came: side by side in memory (plain arrays, which
+ * are nearer at hand to the engine than typed ones), so that what comes in the same order again is read ahead of need.
+ */
 export class Forms {
-  store = new Float64Array(1_024);
-  latest: Form = NO_FORM;
-  private used = 0;
-  private readonly byTexts = new Map<number, Form>();
-  private readonly shapes = new Map<string, ReadShape>();
+  /** Bytes that must be the same, eight at a time, and where those of a form begin. */
+  readonly store: number[] = [0.5];
+  readonly at: number[] = [0];
+  /** What is no number, `textCount` a form in the order of `leavesOf`. */
+  readonly texts: unknown[] = [];
+  readonly textCount: number;
+  /** Bytes of a whole event; 0 once the form was let go. */
+  private readonly lengths: number[] = [0];
+  private readonly shapeOf: number[] = [0];
+  /** The form that is expected after each, and whether another came last time. */
+  private readonly followers: number[] = [NO_FORM];
+  private readonly doubtful: number[] = [0];
+  private latest = NO_FORM;
+  private count = 1;
+  private used = 1;
+  private readonly byTexts = new Map<number, number>();
+  private readonly shapes: ReadShape[] = [];
+  private readonly shapeNumbers = new Map<string, number>();
   private readonly options: FormsOptions;
 
   constructor(options: FormsOptions) {
     this.options = options;
+    this.textCount = options.leaves.filter(({ kind }) => kind === 'other').length;
+    this.texts.length = this.textCount;
+    this.texts.fill(null);
   }
 
   /** Reads an event that has the form which is expected now into the value that is filled anew; false where it has another. */
   read(memory: DataView, base: number, length: number): boolean {
-    const { latest, store } = this;
-    const { follower } = latest;
-    if (follower.length === length && follower.read(memory, base, follower, store)) {
-      if (latest.doubtful) latest.doubtful = false;
+    const { latest, followers, lengths, shapes, shapeOf } = this;
+    const follower = followers[latest];
+    if (lengths[follower] === length && shapes[shapeOf[follower]](memory, base, follower, this)) {
+      if (this.doubtful[latest] !== 0) this.doubtful[latest] = 0;
       this.latest = follower;
       return true;
     }
     // The expected one may be missing this time.
-    const { follower: next } = follower;
-    if (next.length !== length || !next.read(memory, base, next, store)) return false;
+    const next = followers[follower];
+    if (lengths[next] !== length || !shapes[shapeOf[next]](memory, base, next, this)) return false;
     this.latest = next;
     return true;
   }
@@ -128,37 +134,46 @@ export class Forms {
   /** Finds or makes the form of an event that was just read as usual, to be expected after the one before. */
   note(reader: AvroReader, from: number): void {
     if (reader.end > MOST_BYTES) return;
-    let hash = 0;
+    let hash = reader.end;
     for (const { latest } of this.options.cursors) hash = Math.imul(hash ^ latest.hash, 0x5bd1e995) ^ latest.length;
     let form = this.byTexts.get(hash);
-    if (form === undefined || form.length !== reader.end || !form.read(reader.view, reader.base, form, this.store)) {
-      form = this.make(reader, from);
-      if (form === undefined) return;
+    if (form === undefined) {
+      // What comes once gets no form, lest what never comes again crowds out what does.
       if (this.byTexts.size >= MOST_FORMS) this.letGo();
+      this.byTexts.set(hash, NO_FORM);
+      return;
+    }
+    if (this.lengths[form] !== reader.end || !this.shapes[this.shapeOf[form]](reader.view, reader.base, form, this)) {
+      if (this.count >= MOST_FORMS) this.letGo();
+      form = this.make(reader, from);
+      if (form === NO_FORM) return;
       this.byTexts.set(hash, form);
     }
     this.follow(form);
   }
 
   /** One that comes out of turn, late or doubled, changes nothing about what is expected where it came; a second one does. */
-  private follow(form: Form): void {
-    const { latest } = this;
-    if (latest.follower === NO_FORM || latest.doubtful) {
-      if (latest !== NO_FORM) latest.follower = form;
-      latest.doubtful = false;
-    } else latest.doubtful = true;
+  private follow(form: number): void {
+    const { latest, followers, doubtful } = this;
+    if (followers[latest] === NO_FORM || doubtful[latest] !== 0) {
+      if (latest !== NO_FORM) followers[latest] = form;
+      doubtful[latest] = 0;
+    } else doubtful[latest] = 1;
     this.latest = form;
   }
 
   private letGo(): void {
-    for (const form of this.byTexts.values()) form.length = -1;
+    this.lengths.fill(0);
+    this.followers.fill(NO_FORM);
+    this.texts.length = this.textCount;
     this.byTexts.clear();
-    this.used = 0;
+    this.count = 1;
+    this.used = 1;
     this.latest = NO_FORM;
   }
 
-  /** Goes through the bytes by the schema, to find the numbers; undefined where there are several of a kind. */
-  private make(reader: AvroReader, from: number): Form | undefined {
+  /** Goes through the bytes by the schema, to find the numbers; no form where there are several of a kind. */
+  private make(reader: AvroReader, from: number): number {
     const { bytes, end } = reader;
     const places: (Place | undefined)[] = [];
     const texts: unknown[] = [];
@@ -166,44 +181,47 @@ export class Forms {
     reader.position = from;
     for (const leaf of this.options.leaves) {
       if (leaf.list !== list) {
-        if (list >= 0 && bytes[reader.position++] !== 0) return undefined;
-        if (leaf.list >= 0 && bytes[reader.position++] !== 2) return undefined;
+        if (list >= 0 && bytes[reader.position++] !== 0) return NO_FORM;
+        if (leaf.list >= 0 && bytes[reader.position++] !== 2) return NO_FORM;
         ({ list } = leaf);
       }
       if (leaf.kind === 'other') texts.push(owned(this.options.decodeOf(leaf.type)(reader)));
-      else if (!placeNumber(leaf, reader, places)) return undefined;
+      else if (!placeNumber(leaf, reader, places)) return NO_FORM;
     }
-    if (list >= 0 && bytes[reader.position++] !== 0) return undefined;
-    if (reader.position !== end) return undefined;
+    if (list >= 0 && bytes[reader.position++] !== 0) return NO_FORM;
+    if (reader.position !== end) return NO_FORM;
     return this.formOf(reader, places, texts);
   }
 
-  private formOf(reader: AvroReader, places: readonly (Place | undefined)[], texts: unknown[]): Form | undefined {
+  private formOf(reader: AvroReader, places: readonly (Place | undefined)[], texts: unknown[]): number {
     const { end } = reader;
     // From the frame on, so that what has the form has its schema as well.
     const runs = runsBetween(places, end);
     const short = runs.filter((run) => run.to - run.from < 8).flatMap((run) => [...reader.bytes.subarray(run.from, run.to)]);
     const key = [end, ...places.map((place) => (place ? `${place.from}+${place.bytes}` : '-')), ...short].join(' ');
-    let read = this.shapes.get(key);
-    if (read === undefined) {
-      if (this.shapes.size >= MOST_SHAPES) return undefined;
-      read = readShape(this.options, places, runs, reader);
-      this.shapes.set(key, read);
+    let shape = this.shapeNumbers.get(key);
+    if (shape === undefined) {
+      if (this.shapes.length >= MOST_SHAPES) return NO_FORM;
+      shape = this.shapes.push(readShape(this.options, places, runs, reader)) - 1;
+      this.shapeNumbers.set(key, shape);
     }
     const at = this.keep(reader, runs);
-    return at === undefined ? undefined : { length: end, read, at, texts, follower: NO_FORM, doubtful: false };
+    if (at === undefined) return NO_FORM;
+    const form = this.count++;
+    this.lengths[form] = end;
+    this.shapeOf[form] = shape;
+    this.at[form] = at;
+    this.doubtful[form] = 0;
+    this.followers[form] = NO_FORM;
+    for (const text of texts) this.texts.push(text);
+    return form;
   }
 
   /** Keeps the bytes of long runs as doubles; undefined where equal doubles would not mean equal bytes. */
   private keep({ view, base }: AvroReader, runs: readonly Run[]): number | undefined {
     const values = runs.flatMap((run) => doublesOf(run).map((place) => view.getFloat64(base + place, true)));
     if (values.some((value) => value === 0 || Number.isNaN(value))) return undefined;
-    if (this.used + values.length > this.store.length) {
-      const larger = new Float64Array(2 * (this.store.length + values.length));
-      larger.set(this.store);
-      this.store = larger;
-    }
-    this.store.set(values, this.used);
+    for (const [i, value] of values.entries()) this.store[this.used + i] = value;
     this.used += values.length;
     return this.used - values.length;
   }
@@ -275,7 +293,7 @@ function readShape(
   let other = 0;
   for (const [n, { kind, into, array }] of leaves.entries()) {
     if (kind === 'other') {
-      give.push(`text = texts[${other++}]; if (${into} !== text) ${into} = text;`);
+      give.push(`text = texts[t + ${other++}]; if (${into} !== text) ${into} = text;`);
       continue;
     }
     const number = places[place++];
@@ -292,11 +310,11 @@ function readShape(
       o.${fields[list].name} = a;`);
   const text = `
     const o = own.record;
-    return (v, s, form, store) => {
-      const w = form.at;
+    return (v, s, form, forms) => {
+      const store = forms.store, w = forms.at[form];
       if (${refuse.join(' || ') || 'false'}) return false;
       ${take.join('\n')}
-      const { texts } = form;
+      const texts = forms.texts, t = form * ${other};
       let text, a, item;
       ${give.join('\n')}
       return true;
@@ -341,7 +359,7 @@ function wordOf(bytes: Uint8Array, at: number, size: number): number {
   return word;
 }
 
-/** Bytes that share memory with an event would change with it, or hold its memory. */
+/** Bytes that share memory with an event would change with it, or hold its memory; a single one does not. */
 function owned(value: unknown): unknown {
-  return value instanceof Uint8Array ? Buffer.from(value) : value;
+  return value instanceof Uint8Array && value.length !== 1 ? Buffer.from(value) : value;
 }

@@ -3,9 +3,9 @@ import { DAY_MS, GRACE_MS, HOT_MS, HOUR_MS, MAX_REGISTER_GAP_MS, MAX_SILENCE_MS,
 import type { Emit } from '../../streams/processor.ts';
 import { compose, Emission, emptyWindow, FLAG_NEGATIVE, FLAG_OUTLIER, FLAG_STUCK, WIDTHS, type Window } from './emission.ts';
 import { emitNotice, hotFromMs, markPending } from './intake.ts';
-import { type PointState, REASON_FIRST } from './point-state.ts';
+import { type PointState, REASON_FIRST, removePoint } from './point-state.ts';
 import { requestReloads } from './reload-requests.ts';
-import { removePoint, type SiteState } from './resampler.ts';
+import type { SiteState } from './resampler.ts';
 import { computeWindows, coveredThroughMs, hasEnergy, JITTER_LOOKBACK, reachMs, waitMs } from './segments.ts';
 import { STEP_MS, WindowScratch } from './window-scratch.ts';
 
@@ -68,9 +68,9 @@ function forgetOnceQuiet(site: SiteState, point: PointState, tickMs: number): vo
   const hotMs = hotFromMs(point, tickMs);
   if (waits || point.closedToMs > hotMs) return;
   const { pointId, kind, intervalMs } = point.declared;
-  removePoint(site, pointId);
   site.forgotten.push(pointId);
   if (point.closedToMs !== Number.NEGATIVE_INFINITY) site.retired.set(pointId, { kind, intervalMs, completeFromMs: hotMs });
+  removePoint(site, pointId);
 }
 
 /**
@@ -173,14 +173,26 @@ export function flagsOf(point: PointState, of: Window, widthMs: number, outlier 
   return flags;
 }
 
-/** Emits the touched five-minute windows again, and the closed wider ones that hold them. */
+/** Emits the touched five-minute windows again, and the closed wider ones that hold them: an hour after the other. */
 function revise(point: PointState, emission: Emission): void {
   const dirty = point.dirty!;
   point.dirty = null;
   point.touched = true;
   // The readings behind them are still there: they are let go only after this.
-  const starts = [...dirty.keys()].sort((a, b) => a - b);
-  const { declared } = point;
+  const starts = dirty.size === 1 ? [...dirty.keys()] : [...dirty.keys()].sort((a, b) => a - b);
+  for (let from = 0; from < starts.length; ) {
+    const hourMs = Math.floor(starts[from] / HOUR_MS) * HOUR_MS;
+    let to = from + 1;
+    while (to < starts.length && starts[to] < hourMs + HOUR_MS) to++;
+    reviseHour(point, hourMs, starts.slice(from, to), dirty, emission);
+    from = to;
+  }
+  if (starts.length > 0 && starts[0] < point.openedFromMs) point.openedFromMs = starts[0];
+}
+
+/** Emits what holds the touched windows of one hour, each width in its order. */
+function reviseHour(point: PointState, hourMs: number, starts: readonly number[], dirty: Map<number, number>, emission: Emission): void {
+  computeWindows(point.hot, point.declared, hourMs, Math.min(hourMs + HOUR_MS, point.closedToMs), scratch);
   for (let width = 0; width < WIDTHS.length; width++) {
     const { widthMs } = WIDTHS[width];
     const closedMs = Math.floor(point.closedToMs / widthMs) * widthMs;
@@ -189,13 +201,11 @@ function revise(point: PointState, emission: Emission): void {
       const startMs = Math.floor(dirtyMs / widthMs) * widthMs;
       if (startMs === doneMs || startMs + widthMs > closedMs) continue;
       doneMs = startMs;
-      computeWindows(point.hot, declared, startMs, startMs + widthMs, scratch);
-      compose(scratch, 0, widthMs / STEP_MS, window);
+      compose(scratch, (startMs - hourMs) / STEP_MS, widthMs / STEP_MS, window);
       const first = startMs < Math.floor(point.openedFromMs / widthMs) * widthMs;
       emission.push(width, window, flagsOf(point, window, widthMs), first ? 0 : point.revisions.next(startMs + width), dirty.get(dirtyMs)!);
     }
   }
-  if (starts.length > 0 && starts[0] < point.openedFromMs) point.openedFromMs = starts[0];
 }
 
 /** Lets readings and revisions go that are older than the hot range, and reports the doubles counted since. */

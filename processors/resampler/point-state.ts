@@ -1,7 +1,24 @@
 import type { PointDeclared, PointReadings } from '../../schemas/types.ts';
-import { unitOf, valueLimitOf } from '../../streams/reading-columns.ts';
 import type { StateReader, StateWriter } from '../../streams/state-bytes.ts';
 import { HotReadings } from './hot-readings.ts';
+import {
+  CELLS,
+  CLOSED_TO_MS,
+  DEVICE_BITS,
+  DEVICE_SHIFT,
+  KIND_BITS,
+  kindOfMarks,
+  MARKS,
+  marksOfKind,
+  NEWS,
+  OPEN,
+  type PointColumns,
+  REMOVED,
+  TOUCHED,
+  TOUCHED_DEEPLY,
+  unitOfKind,
+  valueLimitOfKind,
+} from './point-columns.ts';
 import { Revisions } from './revisions.ts';
 import { isEnergyKind } from './segments.ts';
 import { TrailingSummary } from './trailing-summary.ts';
@@ -27,16 +44,12 @@ export interface PendingDay {
 /** Everything the resampler remembers of one point. */
 export class PointState {
   declared: PointDeclared;
-  readonly hot = new HotReadings();
+  readonly columns: PointColumns;
+  readonly index: number;
+  readonly hot: HotReadings;
   readonly summary = new TrailingSummary();
   /** Written with the next changes. */
   declaredChanged = true;
-  /** The site's latest declaration has left it out: it takes no more readings and goes once it is quiet. */
-  removed = false;
-  /** Windows of every width that end at or before this are emitted; -Infinity before the first reading. */
-  closedToMs = Number.NEGATIVE_INFINITY;
-  /** Hot windows before this have never been emitted: start of the first reading, or of the first one after a silence. */
-  openedFromMs = Number.POSITIVE_INFINITY;
   /** Readings and revisions before this may have been let go under an earlier declaration: nothing before it is hot again. */
   completeFromMs = Number.NEGATIVE_INFINITY;
   readonly revisions = new Revisions();
@@ -44,39 +57,97 @@ export class PointState {
   dirty: Map<number, number> | null = null;
   pending: Map<number, PendingDay> | null = null;
   devices: (string | null)[] = [];
-  latestDeviceId: string | null | undefined;
-  latestDevice = 0;
-  /** Its id as the last delivery had it, undefined once the point is gone; and the point that came after it last time. */
-  text: string | undefined;
-  follower: PointState | undefined;
   doubles = 0;
-  touched = true;
-  /** Something came since the last closing; without news, the next closing has nothing to do before `dueMinute` (epoch). */
-  news = true;
+  /** Hot windows before this have never been emitted: start of the first reading, or of the first one after a silence. */
+  private openedFrom = Number.POSITIVE_INFINITY;
+  /** Without news, the next closing has nothing to do before this (epoch minute). */
   dueMinute = 0;
 
-  /** What follows from the kind, at hand for every reading. */
-  unit: PointReadings['unit'] = 'UNKNOWN';
-  isEnergy = false;
-  valueLimit = 0;
-  isRegister = false;
-
-  constructor(declared: PointDeclared) {
+  constructor(declared: PointDeclared, columns: PointColumns) {
+    this.columns = columns;
+    this.index = columns.add(this);
+    this.hot = new HotReadings(undefined, undefined, columns, this.index);
     this.declared = declared;
     this.adopt(declared);
+    this.touched = this.news = true;
+  }
+
+  /** Windows of every width that end at or before this are emitted; -Infinity before the first reading. */
+  get closedToMs(): number {
+    return this.columns.cells[this.index * CELLS + CLOSED_TO_MS];
+  }
+
+  set closedToMs(timeMs: number) {
+    this.columns.cells[this.index * CELLS + CLOSED_TO_MS] = timeMs;
+  }
+
+  get openedFromMs(): number {
+    return this.openedFrom;
+  }
+
+  set openedFromMs(timeMs: number) {
+    this.openedFrom = timeMs;
+    this.mark(OPEN, timeMs !== Number.POSITIVE_INFINITY);
+  }
+
+  /** Changed since the last commit. */
+  get touched(): boolean {
+    return this.marked(TOUCHED);
+  }
+
+  set touched(touched: boolean) {
+    this.mark(TOUCHED | TOUCHED_DEEPLY, touched);
+  }
+
+  /** Something came since the last closing. */
+  get news(): boolean {
+    return this.marked(NEWS);
+  }
+
+  set news(news: boolean) {
+    this.mark(NEWS, news);
+  }
+
+  /** The site's latest declaration has left it out: it takes no more readings and goes once it is quiet. */
+  get removed(): boolean {
+    return this.marked(REMOVED);
+  }
+
+  set removed(removed: boolean) {
+    this.mark(REMOVED, removed);
+  }
+
+  private marked(bits: number): boolean {
+    return (this.columns.cells[this.index * CELLS + MARKS] & bits) !== 0;
+  }
+
+  private mark(bits: number, set: boolean): void {
+    const { cells } = this.columns;
+    const at = this.index * CELLS + MARKS;
+    cells[at] = set ? cells[at] | bits : cells[at] & ~bits;
+  }
+
+  private get kind(): number {
+    return kindOfMarks(this.columns.cells[this.index * CELLS + MARKS]);
+  }
+
+  get unit(): PointReadings['unit'] {
+    return unitOfKind(this.kind);
+  }
+
+  get valueLimit(): number {
+    return valueLimitOfKind(this.kind);
+  }
+
+  get isEnergy(): boolean {
+    return isEnergyKind(this.declared.kind);
   }
 
   private adopt(declared: PointDeclared): void {
     this.declared = declared;
-    this.isEnergy = isEnergyKind(declared.kind);
-    this.isRegister = declared.kind === 'REGISTER';
-    this.unit = unitOf(declared.kind);
-    this.valueLimit = valueLimitOf(declared.kind);
-  }
-
-  /** Whether a later reading needs nothing but its place: the point is open, and its readings do not bear on earlier ones. */
-  get appendsOnly(): boolean {
-    return !this.isRegister && this.openedFromMs !== Number.POSITIVE_INFINITY;
+    const { cells } = this.columns;
+    const at = this.index * CELLS + MARKS;
+    cells[at] = (cells[at] & ~KIND_BITS) | marksOfKind(declared.kind);
   }
 
   /** Takes over other rules; `hotMs` is where the hot range began under those that it had until now. */
@@ -89,9 +160,13 @@ export class PointState {
 
   /** Index of a device; after 63 swaps that of one gives way from which no reading is in memory. */
   deviceIndex(deviceId: string | null): number {
-    if (this.latestDeviceId === deviceId) return this.latestDevice;
-    this.latestDeviceId = deviceId;
-    return (this.latestDevice = this.indexOfDevice(deviceId));
+    const { deviceIds, cells } = this.columns;
+    const at = this.index * CELLS + MARKS;
+    if (deviceIds[this.index] === deviceId) return cells[at] >> DEVICE_SHIFT;
+    deviceIds[this.index] = deviceId;
+    const device = this.indexOfDevice(deviceId);
+    cells[at] = (cells[at] & ~DEVICE_BITS) | (device << DEVICE_SHIFT);
+    return device;
   }
 
   private indexOfDevice(deviceId: string | null): number {
@@ -146,7 +221,7 @@ export class PointState {
       requested: changes.count() === 1,
     }));
     this.devices = Array.from({ length: changes.count() }, () => changes.text()).map((text) => (text === '' ? null : text.slice(1)));
-    this.latestDeviceId = undefined;
+    this.columns.deviceIds[this.index] = undefined;
     this.hot.applyChanges(changes);
     if (changes.count() === 1) this.summary.decode(changes);
     // What was applied is what the log has: the next changes begin after it.
@@ -156,7 +231,8 @@ export class PointState {
   markCommitted(): void {
     this.hot.markCommitted();
     this.summary.changed = false;
-    this.touched = this.declaredChanged = false;
+    this.touched = false;
+    this.declaredChanged = false;
   }
 }
 
@@ -174,4 +250,11 @@ function decodeMap<V>(from: StateReader, decode: () => V): Map<number, V> | null
   const map = new Map<number, V>();
   for (let i = 0; i < count; i++) map.set(from.long(), decode());
   return map;
+}
+
+/** Lets a point of a site go, so that nothing finds it any more. */
+export function removePoint({ points, columns }: { points: Map<string, PointState>; columns: PointColumns }, pointId: string): void {
+  const point = points.get(pointId);
+  if (point) columns.release(point.index);
+  points.delete(pointId);
 }

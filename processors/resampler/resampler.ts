@@ -3,14 +3,15 @@
  * ticks only; readings that come after their window closed revise it, and days older than the hot state are revised
  * from a reload of their raw readings.
  */
-import type { DayReloaded, PointDeclared, PointReadings, ReadingsDelivery, SiteDeclared } from '../../schemas/types.ts';
+import type { DayReloaded, PointDeclared, ReadingsDelivery, SiteDeclared } from '../../schemas/types.ts';
 import type { Emit, Processor, ProcessorEvent, Reject } from '../../streams/processor.ts';
 import { readingCountOf } from '../../streams/reading-columns.ts';
 import type { StateReader, StateWriter } from '../../streams/state-bytes.ts';
 import { closeWindows } from './closing.ts';
 import { declarationProblem } from './declaration.ts';
 import { clockOf, hotFromMs, takeNextReading, takeReadings } from './intake.ts';
-import { PointState } from './point-state.ts';
+import { PointColumns } from './point-columns.ts';
+import { PointState, removePoint } from './point-state.ts';
 import { reviseReloadedDay } from './reload.ts';
 
 export interface SiteState {
@@ -24,8 +25,8 @@ export interface SiteState {
   retired: Map<string, RetiredPoint>;
   /** Number of the five-minute step in which windows were closed last. */
   closedStep: number;
-  /** The point read last: mostly the next one is that which came after it the time before. */
-  latest: PointState | undefined;
+  /** What readings touch of the points. */
+  columns: PointColumns;
 }
 
 export interface RetiredPoint {
@@ -49,7 +50,7 @@ export const resampler: Processor<SiteState> = {
       forgotten: [],
       retired: new Map(),
       closedStep: Number.NEGATIVE_INFINITY,
-      latest: undefined,
+      columns: new PointColumns(),
     };
   },
 
@@ -90,7 +91,7 @@ export const resampler: Processor<SiteState> = {
 
   markCommitted(site) {
     site.forgotten = [];
-    for (const point of site.points.values()) if (point.touched) point.markCommitted();
+    site.columns.markCommitted();
   },
 };
 
@@ -107,13 +108,6 @@ function applyGone(site: SiteState, changes: StateReader): void {
   const retired = { kind: kind as RetiredPoint['kind'], intervalMs: changes.count(), completeFromMs: changes.double() };
   removePoint(site, pointId);
   if (kind !== '') site.retired.set(pointId, retired);
-}
-
-/** Lets a point go, so that nothing finds it any more. */
-export function removePoint(site: SiteState, pointId: string): void {
-  const point = site.points.get(pointId);
-  if (point) point.text = undefined;
-  site.points.delete(pointId);
 }
 
 function declare(site: SiteState, event: ProcessorEvent, emit: Emit, reject: Reject): void {
@@ -138,7 +132,7 @@ function adopt(site: SiteState, declaration: SiteDeclared, clockMs: number): voi
 }
 
 function addPoint(site: SiteState, declared: PointDeclared): PointState {
-  const point = new PointState(declared);
+  const point = new PointState(declared, site.columns);
   const retired = site.retired.get(declared.pointId);
   if (retired) point.completeFromMs = retired.completeFromMs;
   site.points.set(declared.pointId, point);
@@ -154,24 +148,10 @@ function takeDelivery(site: SiteState, event: ProcessorEvent, emit: Emit, reject
   }
   for (let i = 0; i < all.length; i++) {
     const series = all[i];
-    const point = pointOf(site, series.pointId);
-    if (point !== undefined && !point.removed) {
-      if (!takeNextReading(point, series, event.streamTimeMs)) takeReadings(site, point, series, event, emit, reject);
-    } else rejectPoint(series, reject);
+    if (takeNextReading(site, series, event.streamTimeMs)) continue;
+    const { pointId } = series;
+    const point = site.points.get(pointId);
+    if (point !== undefined && !point.removed) takeReadings(site, point, series, event, emit, reject);
+    else reject('POINT_UNKNOWN', `The site does not declare the point ${pointId}.`, { pointId, readingCount: series.startMs.length });
   }
-}
-
-/** Finds a point by its id: first by expecting the order of the time before, where a glance at the string suffices. */
-function pointOf(site: SiteState, pointId: string): PointState | undefined {
-  const expected = site.latest?.follower;
-  if (expected !== undefined && expected.text === pointId) return (site.latest = expected);
-  const point = site.points.get(pointId);
-  if (point === undefined) return undefined;
-  point.text = pointId;
-  if (site.latest !== undefined) site.latest.follower = point;
-  return (site.latest = point);
-}
-
-function rejectPoint({ pointId, startMs }: PointReadings, reject: Reject): void {
-  reject('POINT_UNKNOWN', `The site does not declare the point ${pointId}.`, { pointId, readingCount: startMs.length });
 }

@@ -5,6 +5,7 @@
 import type { PointKind } from '../../schemas/types.ts';
 import { MAX_INTERVAL_MILLI_WH, MAX_REGISTER_GAP_MS } from '../../streams/limits.ts';
 import type { HotReadings } from './hot-readings.ts';
+import { markAt, type Readings, startAt, UnpackedReadings, valueAt } from './reading-bytes.ts';
 import { energyOf, QUALITY_ESTIMATED, QUALITY_MEASURED, QUALITY_MISSING, STEP_MS, type WindowScratch } from './window-scratch.ts';
 
 /** What of a point's declaration decides how its readings are understood. */
@@ -45,9 +46,10 @@ export function computeWindows(readings: HotReadings, rules: PointRules, fromMs:
 /** A value holds until the next reading starts, at most `holdMs`. One window after the other, so that its sums stay at hand. */
 function layValues(readings: HotReadings, holdMs: number, isPower: boolean, out: WindowScratch): void {
   const { fromMs, steps } = out;
-  const { count } = readings;
-  let i = Math.max(0, readings.firstAtOrAfter(fromMs) - 1);
-  let startMs = i < count ? readings.startMs(i) : Number.POSITIVE_INFINITY;
+  const { bytes, at: firstAt, wide, baseMs, unitMs, stride } = readings.cursor();
+  const endAt = firstAt + readings.count * stride;
+  let at = firstAt + Math.max(0, readings.firstAtOrAfter(fromMs) - 1) * stride;
+  let startMs = at < endAt ? startAt(bytes, at, wide, baseMs, unitMs) : Number.POSITIVE_INFINITY;
   // The value at hand, and over what time it still holds.
   let value = 0;
   let quality = 0;
@@ -63,7 +65,7 @@ function layValues(readings: HotReadings, holdMs: number, isPower: boolean, out:
     let readingCount = 0;
     let worst = 0;
     for (;;) {
-      const endMs = untilMs < edgeMs ? untilMs : edgeMs;
+      const endMs = Math.min(untilMs, edgeMs);
       if (endMs > sinceMs) {
         const durationMs = endMs - sinceMs;
         weighted += value * durationMs;
@@ -77,11 +79,12 @@ function layValues(readings: HotReadings, holdMs: number, isPower: boolean, out:
       }
       if (untilMs > edgeMs || startMs >= edgeMs) break;
       if (startMs >= fromMs) readingCount++;
-      value = readings.value(i);
-      quality = readings.quality(i);
-      const nextMs = ++i < count ? readings.startMs(i) : Number.POSITIVE_INFINITY;
-      sinceMs = startMs > fromMs ? startMs : fromMs;
-      untilMs = quality === QUALITY_MISSING ? sinceMs : nextMs < startMs + holdMs ? nextMs : startMs + holdMs;
+      value = valueAt(bytes, at, wide);
+      quality = markAt(bytes, at, wide) & 3;
+      at += stride;
+      const nextMs = at < endAt ? startAt(bytes, at, wide, baseMs, unitMs) : Number.POSITIVE_INFINITY;
+      sinceMs = Math.max(startMs, fromMs);
+      untilMs = quality === QUALITY_MISSING ? sinceMs : Math.min(nextMs, startMs + holdMs);
       startMs = nextMs;
     }
     const energyMilliWh = isPower ? energyOf(weighted) : 0;
@@ -100,17 +103,24 @@ function layIntervals(readings: HotReadings, intervalMs: number, out: WindowScra
   }
 }
 
+/** Filled and gone through within one call. */
+const unpacked = new UnpackedReadings();
+
 function layRegister(readings: HotReadings, rules: PointRules, out: WindowScratch): void {
-  for (let i = Math.max(0, readings.firstAtOrAfter(out.fromMs) - 1); i < readings.count; i++) {
-    const startMs = readings.startMs(i);
+  const first = Math.max(0, readings.firstAtOrAfter(out.fromMs) - 1);
+  const from = Math.max(0, first - JITTER_LOOKBACK);
+  readings.unpackUntil(from, out.toMs, unpacked);
+  const { count, starts } = unpacked;
+  for (let i = first - from; i < count; i++) {
+    const startMs = starts[i];
     if (startMs >= out.toMs) return;
     out.count(startMs);
-    if (i + 1 >= readings.count) return;
-    const change = registerChange(readings, i + 1, rules);
+    if (i + 1 >= count) return;
+    const change = registerChange(unpacked, i + 1, rules);
     if (change.kind === 'SWAP' || change.kind === 'GAP') continue;
-    const endMs = readings.startMs(i + 1);
+    const endMs = starts[i + 1];
     const spread = isGap(startMs, endMs, rules) || change.kind === 'RESET';
-    const quality = Math.max(readings.quality(i), readings.quality(i + 1), spread ? QUALITY_ESTIMATED : 0);
+    const quality = Math.max(unpacked.quality(i), unpacked.quality(i + 1), spread ? QUALITY_ESTIMATED : 0);
     if (quality < QUALITY_MISSING) out.addEnergy(startMs, endMs, change.energyMilliWh, quality);
   }
 }
@@ -127,7 +137,7 @@ export interface RegisterChange {
  * part of its range: a rollover. Any other fall: a reset, counted from zero. Across more than 31 days the energy is told
  * (notice), not spread.
  */
-export function registerChange(readings: HotReadings, i: number, rules: PointRules): RegisterChange {
+export function registerChange(readings: Readings, i: number, rules: PointRules): RegisterChange {
   if (readings.device(i) !== readings.device(i - 1)) return { kind: 'SWAP', energyMilliWh: 0 };
   const before = steadied(readings, i - 1, rules.registerJitterMilliWh);
   const after = steadied(readings, i, rules.registerJitterMilliWh);
@@ -150,7 +160,7 @@ function isGap(startMs: number, endMs: number, rules: PointRules): boolean {
 }
 
 /** The register's value with jitter taken out: the highest of the last few readings that lies within the jitter above. */
-function steadied(readings: HotReadings, i: number, jitterMilliWh: number): number {
+function steadied(readings: Readings, i: number, jitterMilliWh: number): number {
   const value = readings.value(i);
   if (jitterMilliWh === 0) return value;
   let highest = value;

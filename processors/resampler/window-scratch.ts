@@ -31,7 +31,8 @@ export class WindowScratch {
   fromMs = 0;
   toMs = 0;
   steps = 0;
-  readonly rows = new Float64Array(MAX_STEPS * ROW);
+  /** Doubles in a plain array, begun with one, so that it holds them in place. */
+  readonly rows: number[] = Array.from({ length: MAX_STEPS * ROW }, () => 0.5);
 
   /** Sets the range; the rows of energy kinds begin empty, those of others are put down whole. */
   begin(fromMs: number, toMs: number): void {
