@@ -293,7 +293,8 @@ function readShape(
   let other = 0;
   for (const [n, { kind, into, array }] of leaves.entries()) {
     if (kind === 'other') {
-      give.push(`text = texts[t + ${other++}]; if (${into} !== text) ${into} = text;`);
+      // Not compared first: that would fetch the texts themselves.
+      give.push(`${into} = texts[t + ${other++}];`);
       continue;
     }
     const number = places[place++];
@@ -315,7 +316,7 @@ function readShape(
       if (${refuse.join(' || ') || 'false'}) return false;
       ${take.join('\n')}
       const texts = forms.texts, t = form * ${other};
-      let text, a, item;
+      let a, item;
       ${give.join('\n')}
       return true;
     };`;

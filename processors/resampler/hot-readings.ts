@@ -13,7 +13,7 @@ import {
   WIDE as WIDE_READINGS,
 } from './point-columns.ts';
 import {
-  appendInPlace,
+  appendRecent,
   markAt,
   NARROW,
   NARROW_SPAN,
@@ -118,6 +118,7 @@ export class HotReadings implements Readings {
 
   /** Where the bytes of reading i begin. */
   private placeOf(i: number): number {
+    this.columns.settle(this.index);
     return this.columns.cells[this.index * CELLS + BYTES_AT] + i * this.stride;
   }
 
@@ -159,6 +160,7 @@ export class HotReadings implements Readings {
 
   /** Index of the first reading that starts at or after the time. */
   firstAtOrAfter(timeMs: number): number {
+    this.columns.settle(this.index);
     const { cells, bytes } = this.columns;
     const row = this.index * CELLS;
     let high = cells[row + COUNT];
@@ -223,10 +225,11 @@ export class HotReadings implements Readings {
 
   /** Takes a reading that is later than all others; false where there is no room. */
   append(startMs: number, value: number, mark: number): boolean {
-    return (this.unitMs === 1 && appendInPlace(this.columns, this.index, startMs, value, mark)) || this.appendAny(startMs, value, mark);
+    return (this.unitMs === 1 && appendRecent(this.columns, this.index, startMs, value, mark)) || this.appendAny(startMs, value, mark);
   }
 
   private appendAny(startMs: number, value: number, mark: number): boolean {
+    this.columns.settle(this.index);
     const i = this.count;
     if ((i === 0 || i === this.capacity || !this.fits(startMs, value)) && !this.makeRoom(startMs, value)) return false;
     this.put(this.count++, startMs, value, mark);
@@ -351,6 +354,7 @@ export class HotReadings implements Readings {
   }
 
   applyChanges(changes: StateReader): void {
+    this.columns.settle(this.index);
     this.dropBefore(Math.min(changes.count(), this.count));
     const from = changes.count();
     const baseMs = changes.long();

@@ -16,12 +16,14 @@ import {
   CELLS,
   CLOSED_TO_MS,
   COUNT,
+  DEVICE_BITS,
   DEVICE_SHIFT,
   INTERVAL_ENERGY,
   kindOfMarks,
   LAST_START_MS,
   MARKS,
   NEWS,
+  NO_DEVICE,
   OPEN,
   type PointColumns,
   REGISTER,
@@ -31,7 +33,7 @@ import {
   valueLimitOfKind,
 } from './point-columns.ts';
 import { type PointState, REASON_CORRECTED, REASON_LATE } from './point-state.ts';
-import { appendInPlace, lastMark, lastValue } from './reading-bytes.ts';
+import { appendRecent, lastMark, lastValue } from './reading-bytes.ts';
 import type { SiteState } from './resampler.ts';
 import { affectedFromMs, affectedToMs, bearsOnHot, registerChange, waitMs } from './segments.ts';
 import { STEP_MS } from './window-scratch.ts';
@@ -69,7 +71,7 @@ function latestStartMs(clockMs: number, knownAtMs: number): number {
  */
 export function takeNextReading({ columns, points }: SiteState, series: PointReadings, streamTimeMs: number): boolean {
   const { pointId, startMs: starts, quality: qualities } = series;
-  const { cells, texts, deviceIds } = columns;
+  const { cells, texts, deviceTexts } = columns;
   let index = columns.expected;
   if (texts[index] !== pointId) {
     const point = points.get(pointId);
@@ -85,7 +87,9 @@ export function takeNextReading({ columns, points }: SiteState, series: PointRea
   const values = isEnergy ? series.energyMilliWh : series.value;
   const others = isEnergy ? series.value : series.energyMilliWh;
   if (starts.length !== 1 || values.length !== 1 || others.length !== 0 || qualities.length !== 1) return false;
-  if ((marks & (OPEN | REMOVED)) !== OPEN || series.unit !== unitOfKind(kind) || series.deviceId !== deviceIds[index]) return false;
+  if ((marks & (OPEN | REMOVED)) !== OPEN || series.unit !== unitOfKind(kind)) return false;
+  // Texts are compared with texts, which the engine does in place.
+  if (deviceTexts[index] !== (series.deviceId === null ? NO_DEVICE : series.deviceId)) return false;
   const startMs = starts[0];
   const value = values[0];
   const quality = qualities[0];
@@ -93,10 +97,10 @@ export function takeNextReading({ columns, points }: SiteState, series: PointRea
   if (!(startMs > cells[at + LAST_START_MS] && startMs >= cells[at + CLOSED_TO_MS] && startMs <= streamTimeMs + MAX_FUTURE_MS))
     return false;
   if (!(value <= limit && value >= -limit && quality <= WORST_QUALITY)) return false;
-  const mark = ((marks >> DEVICE_SHIFT) << 2) | quality;
+  const mark = (((marks & DEVICE_BITS) >> DEVICE_SHIFT) << 2) | quality;
   if (kind === REGISTER && !goesOn(columns, index, startMs, value, mark)) return false;
-  if (!appendInPlace(columns, index, startMs, value, mark)) return false;
-  cells[at + MARKS] = marks | TOUCHED | NEWS;
+  if (!appendRecent(columns, index, startMs, value, mark)) return false;
+  cells[at + MARKS] |= TOUCHED | NEWS;
   return true;
 }
 

@@ -35,6 +35,11 @@ const KIND_SHIFT = 8;
 export const KIND_BITS = 0xff << KIND_SHIFT;
 export const DEVICE_SHIFT = 16;
 export const DEVICE_BITS = 0xff << DEVICE_SHIFT;
+/** How many of the readings are still among the recent ones. */
+const RECENT_SHIFT = 24;
+const RECENT_BITS = 0xf << RECENT_SHIFT;
+export const ONE_RECENT = 1 << RECENT_SHIFT;
+export const MAX_RECENT = 8;
 
 const KINDS: readonly PointKind[] = ['UNKNOWN', 'MEAN_POWER', 'INSTANT_POWER', 'INTERVAL_ENERGY', 'REGISTER', 'TEMPERATURE', 'STATE'];
 const UNITS: readonly PointReadings['unit'][] = KINDS.map(unitOf);
@@ -66,9 +71,19 @@ export const WIDE_BYTES = 13;
 /** Room that new bytes leave for growth. */
 const SPARE = 1 / 8;
 
+const RECENT_BYTES = MAX_RECENT * WIDE_BYTES;
+
+export function recentOfMarks(marks: number): number {
+  return (marks & RECENT_BITS) >> RECENT_SHIFT;
+}
+
 export function readingBytes(marks: number): number {
   return (marks & WIDE) === 0 ? NARROW_BYTES : WIDE_BYTES;
 }
+
+/** Stand for no device, and for what is not known yet: halves of surrogate pairs, which no text that is read can hold. */
+export const NO_DEVICE = '\ud800';
+export const UNKNOWN_TEXT = '\udfff';
 
 export class PointColumns {
   /** Doubles in a plain array, which are nearer at hand to the engine than those of a typed one. */
@@ -76,10 +91,15 @@ export class PointColumns {
   /** The bytes of all readings in memory, a stretch for each point. */
   bytes = new DataView(new ArrayBuffer(0));
   private bytesUsed = 0;
+  /**
+   * The same of the last few readings of each point, near those of its neighbours; they move to the others once somebody
+   * looks, which is once a window and not once a reading.
+   */
+  recent = new DataView(new ArrayBuffer(0));
   /** Each point's id, as the last delivery had it: mostly the next one has that very string. */
-  readonly texts: (string | undefined)[] = [];
+  readonly texts: string[] = [];
   /** The device of each point's last delivery. */
-  readonly deviceIds: (string | null | undefined)[] = [];
+  readonly deviceTexts: string[] = [];
   readonly points: (PointState | undefined)[] = [];
   /** The row that the next reading is expected to be of. */
   expected = 0;
@@ -95,8 +115,12 @@ export class PointColumns {
     // Begun with a double, so that the array holds its numbers in place.
     while (this.cells.length < (index + 1) * CELLS) this.cells.push(0.5);
     this.points[index] = point;
-    this.texts[index] = undefined;
-    this.deviceIds[index] = undefined;
+    this.texts[index] = this.deviceTexts[index] = UNKNOWN_TEXT;
+    if ((index + 1) * RECENT_BYTES > this.recent.byteLength) {
+      const larger = new Uint8Array(2 * (index + 1) * RECENT_BYTES);
+      larger.set(new Uint8Array(this.recent.buffer));
+      this.recent = new DataView(larger.buffer);
+    }
     const at = index * CELLS;
     this.cells.fill(0, at, at + CELLS);
     this.cells[at + LAST_START_MS] = this.cells[at + CLOSED_TO_MS] = Number.NEGATIVE_INFINITY;
@@ -105,10 +129,32 @@ export class PointColumns {
 
   /** Gives the row of a point that is gone to the next one. */
   release(index: number): void {
-    this.points[index] = this.texts[index] = this.deviceIds[index] = undefined;
+    this.points[index] = undefined;
+    this.texts[index] = this.deviceTexts[index] = UNKNOWN_TEXT;
     this.cells.fill(0, index * CELLS, (index + 1) * CELLS);
     this.cells[index * CELLS + MARKS] = REMOVED;
     this.free.push(index);
+  }
+
+  /** Where the bytes of a recent reading lie. */
+  recentPlace(index: number, i: number): number {
+    return index * RECENT_BYTES + i * readingBytes(this.cells[index * CELLS + MARKS]);
+  }
+
+  /** Moves a point's recent readings to the others, which have room for them. */
+  settle(index: number): void {
+    const { cells, recent, bytes } = this;
+    const at = index * CELLS;
+    const marks = cells[at + MARKS];
+    const count = recentOfMarks(marks);
+    if (count === 0) return;
+    const size = readingBytes(marks);
+    let from = index * RECENT_BYTES;
+    let to = cells[at + BYTES_AT] + (cells[at + COUNT] - count) * size;
+    const end = from + count * size;
+    for (; from + 4 <= end; from += 4, to += 4) bytes.setUint32(to, recent.getUint32(from, true), true);
+    for (; from < end; from++, to++) bytes.setUint8(to, recent.getUint8(from));
+    cells[at + MARKS] = marks & ~RECENT_BITS;
   }
 
   /** Gives a point room for so many readings, and moves those that it has there. */

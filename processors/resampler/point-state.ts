@@ -11,11 +11,13 @@ import {
   MARKS,
   marksOfKind,
   NEWS,
+  NO_DEVICE,
   OPEN,
   type PointColumns,
   REMOVED,
   TOUCHED,
   TOUCHED_DEEPLY,
+  UNKNOWN_TEXT,
   unitOfKind,
   valueLimitOfKind,
 } from './point-columns.ts';
@@ -160,10 +162,11 @@ export class PointState {
 
   /** Index of a device; after 63 swaps that of one gives way from which no reading is in memory. */
   deviceIndex(deviceId: string | null): number {
-    const { deviceIds, cells } = this.columns;
+    const { deviceTexts, cells } = this.columns;
+    const text = deviceId ?? NO_DEVICE;
     const at = this.index * CELLS + MARKS;
-    if (deviceIds[this.index] === deviceId) return cells[at] >> DEVICE_SHIFT;
-    deviceIds[this.index] = deviceId;
+    if (deviceTexts[this.index] === text) return (cells[at] & DEVICE_BITS) >> DEVICE_SHIFT;
+    deviceTexts[this.index] = text;
     const device = this.indexOfDevice(deviceId);
     cells[at] = (cells[at] & ~DEVICE_BITS) | (device << DEVICE_SHIFT);
     return device;
@@ -221,7 +224,7 @@ export class PointState {
       requested: changes.count() === 1,
     }));
     this.devices = Array.from({ length: changes.count() }, () => changes.text()).map((text) => (text === '' ? null : text.slice(1)));
-    this.columns.deviceIds[this.index] = undefined;
+    this.columns.deviceTexts[this.index] = UNKNOWN_TEXT;
     this.hot.applyChanges(changes);
     if (changes.count() === 1) this.summary.decode(changes);
     // What was applied is what the log has: the next changes begin after it.

@@ -7,9 +7,12 @@ import {
   COUNT,
   LAST_START_MS,
   MARKS,
+  MAX_RECENT,
   NARROW_BYTES,
+  ONE_RECENT,
   type PointColumns,
   readingBytes,
+  recentOfMarks,
   WIDE_BYTES,
   WIDE as WIDE_READINGS,
 } from './point-columns.ts';
@@ -82,47 +85,58 @@ export function markAt(bytes: DataView, at: number, wide: boolean): number {
 }
 
 /**
- * Puts a reading down that is later than all others, where there is room and it fits beside them (in whole
- * milliseconds); else false.
+ * Puts a reading down among the recent ones that is later than all others, where there is room and it fits beside them
+ * (in whole milliseconds); else false.
  */
-export function appendInPlace({ cells, bytes }: PointColumns, index: number, startMs: number, value: number, mark: number): boolean {
+export function appendRecent(columns: PointColumns, index: number, startMs: number, value: number, mark: number): boolean {
+  const { cells } = columns;
   const at = index * CELLS;
   const count = cells[at + COUNT];
   if (count === 0 || count === cells[at + CAPACITY]) return false;
   const offsetMs = startMs - cells[at + BASE_MS];
   if (offsetMs < 0) return false;
-  if ((cells[at + MARKS] & WIDE_READINGS) === 0) {
-    // Whole seconds by whole numbers: a remainder of doubles is a call of its own.
-    const seconds = offsetMs / NARROW_UNIT_MS;
-    const offset = seconds | 0;
-    if (offset !== seconds || offset > NARROW_SPAN || Math.fround(value) !== value) return false;
-    const to = cells[at + BYTES_AT] + count * NARROW.stride;
-    bytes.setUint16(to, offset, true);
-    bytes.setFloat32(to + NARROW.valueAt, value, true);
-    bytes.setUint8(to + NARROW.markAt, mark);
+  const isWide = (cells[at + MARKS] & WIDE_READINGS) !== 0;
+  // Whole seconds by whole numbers: a remainder of doubles is a call of its own.
+  const seconds = offsetMs / NARROW_UNIT_MS;
+  const offset = seconds | 0;
+  if (isWide ? offsetMs > OFFSET_LIMIT : offset !== seconds || offset > NARROW_SPAN || Math.fround(value) !== value) return false;
+  if (recentOfMarks(cells[at + MARKS]) === MAX_RECENT) columns.settle(index);
+  const { recent } = columns;
+  const to = columns.recentPlace(index, recentOfMarks(cells[at + MARKS]));
+  if (isWide) {
+    recent.setUint32(to, offsetMs, true);
+    recent.setFloat64(to + WIDE.valueAt, value, true);
+    recent.setUint8(to + WIDE.markAt, mark);
   } else {
-    if (offsetMs > OFFSET_LIMIT) return false;
-    const to = cells[at + BYTES_AT] + count * WIDE.stride;
-    bytes.setUint32(to, offsetMs, true);
-    bytes.setFloat64(to + WIDE.valueAt, value, true);
-    bytes.setUint8(to + WIDE.markAt, mark);
+    recent.setUint16(to, offset, true);
+    recent.setFloat32(to + NARROW.valueAt, value, true);
+    recent.setUint8(to + NARROW.markAt, mark);
   }
   cells[at + COUNT] = count + 1;
   cells[at + LAST_START_MS] = startMs;
+  cells[at + MARKS] += ONE_RECENT;
   return true;
 }
 
-/** Where the last of the readings in memory lies, of which there are some. */
+/** Value and mark of the last of the readings in memory, of which there are some. */
+export function lastValue(columns: PointColumns, index: number): number {
+  const { cells, recent, bytes } = columns;
+  const at = index * CELLS;
+  const marks = cells[at + MARKS];
+  const among = recentOfMarks(marks);
+  const isWide = (marks & WIDE_READINGS) !== 0;
+  return among > 0 ? valueAt(recent, columns.recentPlace(index, among - 1), isWide) : valueAt(bytes, lastPlace(cells, at), isWide);
+}
+
+export function lastMark(columns: PointColumns, index: number): number {
+  const { cells, recent, bytes } = columns;
+  const at = index * CELLS;
+  const marks = cells[at + MARKS];
+  const among = recentOfMarks(marks);
+  const isWide = (marks & WIDE_READINGS) !== 0;
+  return among > 0 ? markAt(recent, columns.recentPlace(index, among - 1), isWide) : markAt(bytes, lastPlace(cells, at), isWide);
+}
+
 function lastPlace(cells: readonly number[], at: number): number {
   return cells[at + BYTES_AT] + (cells[at + COUNT] - 1) * readingBytes(cells[at + MARKS]);
-}
-
-export function lastValue({ cells, bytes }: PointColumns, index: number): number {
-  const at = index * CELLS;
-  return valueAt(bytes, lastPlace(cells, at), (cells[at + MARKS] & WIDE_READINGS) !== 0);
-}
-
-export function lastMark({ cells, bytes }: PointColumns, index: number): number {
-  const at = index * CELLS;
-  return markAt(bytes, lastPlace(cells, at), (cells[at + MARKS] & WIDE_READINGS) !== 0);
 }

@@ -65,7 +65,8 @@ function layValues(readings: HotReadings, holdMs: number, isPower: boolean, out:
     let readingCount = 0;
     let worst = 0;
     for (;;) {
-      const endMs = Math.min(untilMs, edgeMs);
+      let endMs = untilMs;
+      if (endMs > edgeMs) endMs = edgeMs;
       if (endMs > sinceMs) {
         const durationMs = endMs - sinceMs;
         weighted += value * durationMs;
@@ -83,8 +84,11 @@ function layValues(readings: HotReadings, holdMs: number, isPower: boolean, out:
       quality = markAt(bytes, at, wide) & 3;
       at += stride;
       const nextMs = at < endAt ? startAt(bytes, at, wide, baseMs, unitMs) : Number.POSITIVE_INFINITY;
-      sinceMs = Math.max(startMs, fromMs);
-      untilMs = quality === QUALITY_MISSING ? sinceMs : Math.min(nextMs, startMs + holdMs);
+      sinceMs = startMs;
+      if (sinceMs < fromMs) sinceMs = fromMs;
+      untilMs = startMs + holdMs;
+      if (untilMs > nextMs) untilMs = nextMs;
+      if (quality === QUALITY_MISSING) untilMs = sinceMs;
       startMs = nextMs;
     }
     const energyMilliWh = isPower ? energyOf(weighted) : 0;
