@@ -13,7 +13,7 @@ import {
   WIDE as WIDE_READINGS,
 } from './point-columns.ts';
 import {
-  appendRecent,
+  appendSettled,
   markAt,
   NARROW,
   NARROW_SPAN,
@@ -225,7 +225,7 @@ export class HotReadings implements Readings {
 
   /** Takes a reading that is later than all others; false where there is no room. */
   append(startMs: number, value: number, mark: number): boolean {
-    return (this.unitMs === 1 && appendRecent(this.columns, this.index, startMs, value, mark)) || this.appendAny(startMs, value, mark);
+    return (this.unitMs === 1 && appendSettled(this.columns, this.index, startMs, value, mark)) || this.appendAny(startMs, value, mark);
   }
 
   private appendAny(startMs: number, value: number, mark: number): boolean {
@@ -308,7 +308,8 @@ export class HotReadings implements Readings {
     }
     const { bytes } = this;
     const shift = (this.baseMs - baseMs) / this.unitMs;
-    for (let i = 0; i < this.count; i++) bytes.setUint32(this.placeOf(i), bytes.getUint32(this.placeOf(i), true) + shift, true);
+    const end = this.placeOf(this.count);
+    for (let at = this.placeOf(0); at < end; at += WIDE.stride) bytes.setUint32(at, bytes.getUint32(at, true) + shift, true);
     this.baseMs = baseMs;
   }
 
@@ -317,7 +318,8 @@ export class HotReadings implements Readings {
     const shift = (this.baseMs - baseMs) / NARROW_UNIT_MS;
     this.baseMs = baseMs;
     if (shift === 0) return;
-    for (let i = 0; i < this.count; i++) bytes.setUint16(this.placeOf(i), bytes.getUint16(this.placeOf(i), true) + shift, true);
+    const end = this.placeOf(this.count);
+    for (let at = this.placeOf(0); at < end; at += NARROW.stride) bytes.setUint16(at, bytes.getUint16(at, true) + shift, true);
   }
 
   /** Drops the first `drop` readings. */

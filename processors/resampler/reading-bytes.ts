@@ -91,31 +91,52 @@ export function markAt(bytes: DataView, at: number, wide: boolean): number {
 export function appendRecent(columns: PointColumns, index: number, startMs: number, value: number, mark: number): boolean {
   const { cells } = columns;
   const at = index * CELLS;
-  const count = cells[at + COUNT];
-  if (count === 0 || count === cells[at + CAPACITY]) return false;
-  const offsetMs = startMs - cells[at + BASE_MS];
-  if (offsetMs < 0) return false;
+  const offset = offsetBeside(cells, at, startMs, value);
+  if (offset < 0) return false;
+  if (recentOfMarks(cells[at + MARKS]) === MAX_RECENT) columns.settle(index);
+  const marks = cells[at + MARKS];
+  putAt(columns.recent, columns.recentPlace(index, recentOfMarks(marks)), (marks & WIDE_READINGS) !== 0, offset, value, mark);
+  cells[at + COUNT]++;
+  cells[at + LAST_START_MS] = startMs;
+  cells[at + MARKS] = marks + ONE_RECENT;
+  return true;
+}
+
+/** The same, not among the recent ones: where several of a point come together. */
+export function appendSettled(columns: PointColumns, index: number, startMs: number, value: number, mark: number): boolean {
+  const { cells } = columns;
+  const at = index * CELLS;
+  const offset = offsetBeside(cells, at, startMs, value);
+  if (offset < 0) return false;
+  if (recentOfMarks(cells[at + MARKS]) > 0) columns.settle(index);
   const isWide = (cells[at + MARKS] & WIDE_READINGS) !== 0;
+  putAt(columns.bytes, cells[at + BYTES_AT] + cells[at + COUNT]++ * (isWide ? WIDE_BYTES : NARROW_BYTES), isWide, offset, value, mark);
+  cells[at + LAST_START_MS] = startMs;
+  return true;
+}
+
+/** What is put down for the start of a reading, where there is room and it fits beside those that are there; else -1. */
+function offsetBeside(cells: readonly number[], at: number, startMs: number, value: number): number {
+  const count = cells[at + COUNT];
+  if (count === 0 || count === cells[at + CAPACITY]) return -1;
+  const offsetMs = startMs - cells[at + BASE_MS];
+  if ((cells[at + MARKS] & WIDE_READINGS) !== 0) return offsetMs <= OFFSET_LIMIT ? offsetMs : -1;
   // Whole seconds by whole numbers: a remainder of doubles is a call of its own.
   const seconds = offsetMs / NARROW_UNIT_MS;
   const offset = seconds | 0;
-  if (isWide ? offsetMs > OFFSET_LIMIT : offset !== seconds || offset > NARROW_SPAN || Math.fround(value) !== value) return false;
-  if (recentOfMarks(cells[at + MARKS]) === MAX_RECENT) columns.settle(index);
-  const { recent } = columns;
-  const to = columns.recentPlace(index, recentOfMarks(cells[at + MARKS]));
-  if (isWide) {
-    recent.setUint32(to, offsetMs, true);
-    recent.setFloat64(to + WIDE.valueAt, value, true);
-    recent.setUint8(to + WIDE.markAt, mark);
+  return offset === seconds && offset <= NARROW_SPAN && Math.fround(value) === value ? offset : -1;
+}
+
+function putAt(bytes: DataView, at: number, wide: boolean, offset: number, value: number, mark: number): void {
+  if (wide) {
+    bytes.setUint32(at, offset, true);
+    bytes.setFloat64(at + WIDE.valueAt, value, true);
+    bytes.setUint8(at + WIDE.markAt, mark);
   } else {
-    recent.setUint16(to, offset, true);
-    recent.setFloat32(to + NARROW.valueAt, value, true);
-    recent.setUint8(to + NARROW.markAt, mark);
+    bytes.setUint16(at, offset, true);
+    bytes.setFloat32(at + NARROW.valueAt, value, true);
+    bytes.setUint8(at + NARROW.markAt, mark);
   }
-  cells[at + COUNT] = count + 1;
-  cells[at + LAST_START_MS] = startMs;
-  cells[at + MARKS] += ONE_RECENT;
-  return true;
 }
 
 /** Value and mark of the last of the readings in memory, of which there are some. */
