@@ -15,18 +15,17 @@ export interface Field {
 
 /** Longer events are read as usual: comparing would cost as much. */
 const MOST_BYTES = 256;
-/** Beyond so many forms, all are let go: they come in again as they are read. */
-const MOST_FORMS = 2 ** 17;
-/** Shapes beyond so many are read as usual. */
-const MOST_SHAPES = 256;
+/** Beyond so many forms, all are let go: they come in again as they are read. Shapes beyond so many are read as usual. */
+export const MOST = { forms: 2 ** 17, shapes: 256 };
 /** Groups of seven bits that a number of a form may have: exact in doubles. */
 const MOST_GROUPS = 7;
 
 /** Reads an event of the shape into the value that is filled anew, or tells that it has another form than that of the number. */
 type ReadShape = (memory: DataView, base: number, form: number, forms: Forms) => boolean;
 
-/** The number of no form: it has no length, and follows itself. */
+/** The number of no form: it follows itself, and no event has its length (not even one without bytes). */
 const NO_FORM = 0;
+const NO_LENGTH = -1;
 
 /** A field that holds a number (or at most one), or whatever else. */
 interface Leaf {
@@ -81,6 +80,7 @@ export interface FormsOptions {
   decodeOf: (type: Json) => (reader: AvroReader) => unknown;
   /** The value that is filled anew, with its arrays. */
   own: unknown;
+  most: { forms: number; shapes: number };
 }
 
 /**
@@ -94,8 +94,8 @@ export class Forms {
   /** What is no number, `textCount` a form in the order of `leavesOf`. */
   readonly texts: unknown[] = [];
   readonly textCount: number;
-  /** Bytes of a whole event; 0 once the form was let go. */
-  private readonly lengths: number[] = [0];
+  /** Bytes of a whole event; none once the form was let go. */
+  private readonly lengths: number[] = [NO_LENGTH];
   private readonly shapeOf: number[] = [0];
   /** The form that is expected after each, and whether another came last time. */
   private readonly followers: number[] = [NO_FORM];
@@ -139,12 +139,12 @@ export class Forms {
     let form = this.byTexts.get(hash);
     if (form === undefined) {
       // What comes once gets no form, lest what never comes again crowds out what does.
-      if (this.byTexts.size >= MOST_FORMS) this.letGo();
+      if (this.byTexts.size >= this.options.most.forms) this.letGo();
       this.byTexts.set(hash, NO_FORM);
       return;
     }
     if (this.lengths[form] !== reader.end || !this.shapes[this.shapeOf[form]](reader.view, reader.base, form, this)) {
-      if (this.count >= MOST_FORMS) this.letGo();
+      if (this.count >= this.options.most.forms) this.letGo();
       form = this.make(reader, from);
       if (form === NO_FORM) return;
       this.byTexts.set(hash, form);
@@ -163,7 +163,7 @@ export class Forms {
   }
 
   private letGo(): void {
-    this.lengths.fill(0);
+    this.lengths.fill(NO_LENGTH);
     this.followers.fill(NO_FORM);
     this.texts.length = this.textCount;
     this.byTexts.clear();
@@ -201,7 +201,7 @@ export class Forms {
     const key = [end, ...places.map((place) => (place ? `${place.from}+${place.bytes}` : '-')), ...short].join(' ');
     let shape = this.shapeNumbers.get(key);
     if (shape === undefined) {
-      if (this.shapes.length >= MOST_SHAPES) return NO_FORM;
+      if (this.shapes.length >= this.options.most.shapes) return NO_FORM;
       shape = this.shapes.push(readShape(this.options, places, runs, reader)) - 1;
       this.shapeNumbers.set(key, shape);
     }
@@ -362,5 +362,8 @@ function wordOf(bytes: Uint8Array, at: number, size: number): number {
 
 /** Bytes that share memory with an event would change with it, or hold its memory; a single one does not. */
 function owned(value: unknown): unknown {
-  return value instanceof Uint8Array && value.length !== 1 ? Buffer.from(value) : value;
+  if (value instanceof Uint8Array) return value.length !== 1 ? Buffer.from(value) : value;
+  if (Array.isArray(value)) return value.map(owned);
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, owned(field)]));
 }

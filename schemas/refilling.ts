@@ -4,7 +4,7 @@
  * form; all others, and whatever is wrong, by the reader.
  */
 import type { AvroReader } from './avro-bytes.ts';
-import { type Field, Forms, leavesOf } from './forms.ts';
+import { type Field, Forms, leavesOf, MOST } from './forms.ts';
 import { TextCursor } from './known-texts.ts';
 
 type Json = string | { [key: string]: unknown } | Json[];
@@ -21,13 +21,18 @@ export interface Refill {
   forms: Forms | undefined;
 }
 
-/** `decodeOf` gives the ordinary decoder of a type, `leastOf` the fewest bytes of its values. */
-export function refilling({ fields }: { fields: Field[] }, decodeOf: (type: Json) => Decode, leastOf: (type: Json) => number): Refill {
+/** `decodeOf` gives the ordinary decoder of a type, `leastOf` the fewest bytes of its values; `most`: how many forms are kept. */
+export function refilling(
+  { fields }: { fields: Field[] },
+  decodeOf: (type: Json) => Decode,
+  leastOf: (type: Json) => number,
+  most = MOST,
+): Refill {
   const source = new RefillSource(decodeOf, leastOf);
   const own = new Function(`return ${source.slot(fields)};`)() as { record: unknown };
   const body = source.record(fields, 'o', 'own');
   const leaves = leavesOf(fields);
-  const forms = leaves && new Forms({ fields, leaves, cursors: source.cursors, decodeOf, own });
+  const forms = leaves && new Forms({ fields, leaves, cursors: source.cursors, decodeOf, own, most });
   const text = `
     const o = own.record;
     return (r) => {
