@@ -46,6 +46,8 @@ export class HotReadings implements Readings {
   private readonly unitMs: number;
   private readonly columns: PointColumns;
   private readonly index: number;
+  /** How many there will be at most, as declared: room grows by halves up to that, and by eighths beyond. */
+  expected = 0;
   /** How many were dropped in front since the last committed state. */
   private droppedSince = 0;
 
@@ -266,7 +268,8 @@ export class HotReadings implements Readings {
     if (!this.fits(startMs, value)) this.fit(startMs, value);
     if (this.count < this.capacity) return true;
     if (this.count >= this.limit) return false;
-    this.columns.makeRoom(this.index, Math.min(this.limit, Math.max(8, Math.ceil(this.count * 1.125))));
+    const capacity = Math.max(8, Math.ceil(this.count * 1.125), Math.min(this.expected, Math.ceil(this.count * 1.5)));
+    this.columns.makeRoom(this.index, Math.min(this.limit, capacity));
     return true;
   }
 

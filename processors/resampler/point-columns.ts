@@ -117,7 +117,7 @@ export class PointColumns {
     this.points[index] = point;
     this.texts[index] = this.deviceTexts[index] = UNKNOWN_TEXT;
     if ((index + 1) * RECENT_BYTES > this.recent.byteLength) {
-      const larger = new Uint8Array(2 * (index + 1) * RECENT_BYTES);
+      const larger = new Uint8Array((index + 1 + (index >> 2)) * RECENT_BYTES);
       larger.set(new Uint8Array(this.recent.buffer));
       this.recent = new DataView(larger.buffer);
     }

@@ -22,7 +22,7 @@ import {
   valueLimitOfKind,
 } from './point-columns.ts';
 import { Revisions } from './revisions.ts';
-import { isEnergyKind } from './segments.ts';
+import { isEnergyKind, memorySpanMs } from './segments.ts';
 import { TrailingSummary } from './trailing-summary.ts';
 
 export const REASON_FIRST = 0;
@@ -147,6 +147,8 @@ export class PointState {
 
   private adopt(declared: PointDeclared): void {
     this.declared = declared;
+    // A point whose declaration is still to come has no spacing yet.
+    this.hot.expected = Math.ceil(memorySpanMs(declared) / declared.intervalMs) || 0;
     const { cells } = this.columns;
     const at = this.index * CELLS + MARKS;
     cells[at] = (cells[at] & ~KIND_BITS) | marksOfKind(declared.kind);

@@ -3,7 +3,7 @@
  * a segment of time with a value or an energy, and segments are laid over the five-minute grid.
  */
 import type { PointKind } from '../../schemas/types.ts';
-import { MAX_INTERVAL_MILLI_WH, MAX_REGISTER_GAP_MS } from '../../streams/limits.ts';
+import { HOT_MS, HOUR_MS, MAX_INTERVAL_MILLI_WH, MAX_REGISTER_GAP_MS } from '../../streams/limits.ts';
 import type { HotReadings } from './hot-readings.ts';
 import { markAt, type Readings, startAt, UnpackedReadings, valueAt } from './reading-bytes.ts';
 import { energyOf, QUALITY_ESTIMATED, QUALITY_MEASURED, QUALITY_MISSING, STEP_MS, type WindowScratch } from './window-scratch.ts';
@@ -208,6 +208,11 @@ export function reachMs(rules: PointRules): number {
 export function waitMs(rules: PointRules): number {
   const { kind, intervalMs, deliveryDelayMs } = rules;
   return deliveryDelayMs + (kind === 'MEAN_POWER' || isEnergyKind(kind) ? intervalMs : 0);
+}
+
+/** How far back the readings in memory reach: the hot range in whole hours, what may come later by agreement, what reaches into it. */
+export function memorySpanMs(rules: PointRules): number {
+  return HOT_MS + 2 * HOUR_MS + waitMs(rules) + (rules.kind === 'INTERVAL_ENERGY' ? rules.intervalMs : 0);
 }
 
 /**

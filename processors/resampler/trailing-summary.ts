@@ -20,12 +20,19 @@ export class TrailingSummary {
   private flatSinceMs = 0;
   /** Readings since then: one alone is spread or held, and says nothing of a meter that stands still. */
   private flatReadings = 0;
+  /** The last stuck stretch that has ended: windows of it may still be revised. */
+  private endedFromMs = 0;
+  private endedToMs = 0;
   changed = false;
 
   /** Takes in an hour's mean, lowest and highest value, and how many readings start in it. */
   add(startMs: number, mean: number, min: number, max: number, readingCount: number): void {
     this.changed = true;
     if (min !== max || min !== this.flatValue) {
+      if (this.isStuck(startMs)) {
+        this.endedFromMs = this.flatSinceMs;
+        this.endedToMs = startMs;
+      }
       this.flatValue = min === max ? min : Number.NaN;
       this.flatSinceMs = startMs;
       this.flatReadings = 0;
@@ -39,6 +46,7 @@ export class TrailingSummary {
 
   /** Whether the value has not moved in the 24 hours before the time, across at least two readings. */
   isStuck(endMs: number): boolean {
+    if (endMs <= this.endedToMs) return endMs - this.endedFromMs >= DAY_MS;
     return !Number.isNaN(this.flatValue) && this.flatReadings >= ENOUGH_READINGS && endMs - this.flatSinceMs >= DAY_MS;
   }
 
@@ -72,6 +80,8 @@ export class TrailingSummary {
     out.double(this.flatValue);
     out.long(this.flatSinceMs);
     out.count(this.flatReadings);
+    out.long(this.endedFromMs);
+    out.long(this.endedToMs);
     out.array(this.bins);
   }
 
@@ -80,6 +90,8 @@ export class TrailingSummary {
     this.flatValue = from.double();
     this.flatSinceMs = from.long();
     this.flatReadings = from.count();
+    this.endedFromMs = from.long();
+    this.endedToMs = from.long();
     from.arrayInto(() => ({ into: this.bins, at: 0 }));
   }
 }

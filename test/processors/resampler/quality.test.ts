@@ -37,6 +37,11 @@ describe('what the data look like', () => {
       const flags = (hour: number) => rig.current('p', HOUR_MS).get(T0 + hour * HOUR_MS)!.flags;
       assert.deepEqual([flags(12), flags(32), flags(33), flags(39), flags(41)], [0, 0, 1, 1, 0]);
       assert.equal(rig.current('p', HOUR_MS).get(T0 + 35 * HOUR_MS)!.mean, stuckAt);
+      // An hour of it that is still hot keeps its flag when it is revised after the end.
+      rig.deliver('p', [{ startMs: T0 + 39 * HOUR_MS + QUARTER, value: stuckAt, quality: 1 }], T0 + 44 * HOUR_MS);
+      rig.tick(T0 + 44 * HOUR_MS + 8 * MINUTE_MS);
+      const revised = rig.current('p', HOUR_MS).get(T0 + 39 * HOUR_MS)!;
+      assert.deepEqual([revised.revision, revised.flags], [1, 1]);
     }
   });
 

@@ -114,4 +114,12 @@ describe('a stuck value', () => {
         assert.equal(summary.isStuck(startMs + HOUR_MS), false);
       }
   });
+
+  it('was stuck in the stretch that ended last, for windows that are revised after its end', () => {
+    const summary = new TrailingSummary();
+    const stuckAt = (hours: number) => restored(summary).isStuck(T0 + hours * HOUR_MS);
+    for (let hour = 0; hour < 30; hour++) summary.add(T0 + hour * HOUR_MS, 50, 50, 50, 4);
+    for (let hour = 30; hour < 34; hour++) summary.add(T0 + hour * HOUR_MS, hour, hour - 1, hour + 1, 4);
+    assert.deepEqual([23, 24, 30, 31, 34].map(stuckAt), [false, true, true, false, false]);
+  });
 });
