@@ -122,7 +122,7 @@ test('forms are let go where there are too many, and what has none is read all t
       usual += turns.length - few.byForm;
       if (kept.shapes === 0) assert.equal(few.byForm, 0);
       const { store, at, texts, textCount } = few.forms;
-      assert.ok(at.length <= kept.forms && texts.length <= textCount * kept.forms && store.length <= 1 + 32 * kept.forms);
+      assert.ok(at.length <= kept.forms && texts.length <= textCount * kept.forms && store.length <= 1 + 16 * kept.forms);
     }),
     { seed: SEED, numRuns: 150 },
   );

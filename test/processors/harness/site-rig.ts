@@ -102,11 +102,13 @@ export interface RigOptions {
   timeZone?: string;
   /** Answers requests for reloads after each record, as the adapter does. */
   reloads?: boolean;
+  /** Shared by many rigs, as it takes longer to make than most sites take. */
+  codec?: Codec;
 }
 
 /** A site under test. `records` is all it was given, in order; the rest is what came out. */
 export class SiteRig {
-  readonly codec = codecOfCurrentSchemas();
+  readonly codec: Codec;
   readonly drive: Drive;
   readonly records: LogRecord[] = [];
   readonly emitted: Emitted[] = [];
@@ -120,7 +122,15 @@ export class SiteRig {
   private readonly raw = new Map<string, { byStart: Map<number, RawReading>; arrivals: Map<number, number> }>();
   private readonly offsets = new Map<string, number>();
 
-  constructor({ processors, points, siteId = 'site', timeZone = 'Europe/Helsinki', reloads = true }: RigOptions) {
+  constructor({
+    processors,
+    points,
+    siteId = 'site',
+    timeZone = 'Europe/Helsinki',
+    reloads = true,
+    codec = codecOfCurrentSchemas(),
+  }: RigOptions) {
+    this.codec = codec;
     this.drive = new Drive({ processors, codec: this.codec });
     this.siteId = siteId;
     this.timeZone = timeZone;
