@@ -124,9 +124,9 @@ test('forms are let go where there are too many, and what has none is read all t
       const { store, at, texts, textCount } = few.forms;
       assert.ok(at.length <= kept.forms && texts.length <= textCount * kept.forms && store.length <= 1 + 16 * kept.forms);
     }),
-    { seed: SEED, numRuns: 150 },
+    { seed: SEED, numRuns: 80 },
   );
-  assert.ok(byForm > 500 && usual > 1_000, `${byForm} by form, ${usual} as usual`);
+  assert.ok(byForm > 300 && usual > 500, `${byForm} by form, ${usual} as usual`);
 });
 
 test('what comes in the same order again is read by its form, also where one is missing, late or doubled once', () => {

@@ -362,7 +362,7 @@ describe('the next reading of a point, taken on the short way', () => {
   });
 
   it('is one across a gap of days, and after a month', () => {
-    for (const gapMs of [2 * DAY_MS, 31 * DAY_MS - 2 * MINUTE_MS, 31 * DAY_MS - MINUTE_MS, 31 * DAY_MS, 31 * DAY_MS + 1, 50 * DAY_MS]) {
+    for (const gapMs of [2 * DAY_MS, 31 * DAY_MS, 31 * DAY_MS + 1, 50 * DAY_MS]) {
       const ways = new Ways();
       lastMs.clear();
       play(ways, { do: 'minutes', count: 12, order: 'asDeclared', together: false, device: null });

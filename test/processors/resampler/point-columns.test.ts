@@ -19,13 +19,21 @@ interface Reading {
   mark: number;
 }
 
-/** What readings of a point are, without regard to bytes. Those more than 2^32 ms before the newest are let go. */
+/** Most readings of a point, and what all their starts are multiples of. */
+interface Bounds {
+  limit: number;
+  unitMs: number;
+}
+
+/** What readings of a point are, without regard to bytes. Those more than 2^32 units before the newest are let go. */
 class PlainReadings {
   all: Reading[] = [];
   private readonly limit: number;
+  private readonly spanMs: number;
 
-  constructor(limit: number) {
+  constructor({ limit, unitMs }: Bounds) {
     this.limit = limit;
+    this.spanMs = OFFSET_LIMIT * unitMs;
   }
 
   get lastMs(): number {
@@ -41,7 +49,7 @@ class PlainReadings {
     const { startMs } = reading;
     const at = this.firstAtOrAfter(startMs);
     if (at === this.all.length) {
-      this.all = this.all.filter((earlier) => startMs - earlier.startMs <= OFFSET_LIMIT);
+      this.all = this.all.filter((earlier) => startMs - earlier.startMs <= this.spanMs);
       if (this.all.length >= this.limit) return 'full';
       this.all.push(reading);
       return 'appended';
@@ -52,7 +60,7 @@ class PlainReadings {
       this.all[at] = reading;
       return 'conflict';
     }
-    if (this.lastMs - startMs > OFFSET_LIMIT || this.all.length >= this.limit) return 'full';
+    if (this.lastMs - startMs > this.spanMs || this.all.length >= this.limit) return 'full';
     this.all.splice(at, 0, reading);
     return 'inserted';
   }
@@ -63,16 +71,16 @@ class Points {
   readonly columns = new PointColumns();
   readonly hot: HotReadings[] = [];
   readonly rows: number[] = [];
-  private readonly limit: number;
+  private readonly bounds: Bounds;
 
-  constructor(limit: number) {
-    this.limit = limit;
+  constructor(bounds: Bounds) {
+    this.bounds = bounds;
     for (let point = 0; point < POINTS; point++) this.add(point);
   }
 
   add(point: number): void {
     this.rows[point] = this.columns.add();
-    this.hot[point] = new HotReadings(this.limit, 1, this.columns, this.rows[point]);
+    this.hot[point] = new HotReadings(this.bounds.limit, this.bounds.unitMs, this.columns, this.rows[point]);
   }
 
   again(point: number): void {
@@ -189,13 +197,13 @@ class Pair {
   second: Points;
   plain: PlainReadings[];
   seen = { wide: 0, narrow: 0, manyRecent: 0, full: 0, again: 0, moved: 0 };
-  private readonly limit: number;
+  private readonly bounds: Bounds;
 
-  constructor(limit: number) {
-    this.limit = limit;
-    this.first = new Points(limit);
-    this.second = new Points(limit);
-    this.plain = Array.from({ length: POINTS }, () => new PlainReadings(limit));
+  constructor(bounds: Bounds) {
+    this.bounds = bounds;
+    this.first = new Points(bounds);
+    this.second = new Points(bounds);
+    this.plain = Array.from({ length: POINTS }, () => new PlainReadings(bounds));
   }
 
   /** With so many readings to begin with: room grows by an eighth, so that many come before there is none. */
@@ -221,7 +229,8 @@ class Pair {
   private put(point: number, reading: Reading, recently = false): void {
     const { startMs, value, mark } = reading;
     const { columns, rows, hot } = this.first;
-    const recent = recently && startMs > hot[point].lastStartMs && appendRecent(columns, rows[point], startMs, value, mark);
+    const recent =
+      recently && this.bounds.unitMs === 1 && startMs > hot[point].lastStartMs && appendRecent(columns, rows[point], startMs, value, mark);
     const said = recent ? 'appended' : hot[point].insert(startMs, value, mark);
     assert.equal(said, this.plain[point].insert(reading));
     if (said === 'full') this.seen.full++;
@@ -230,7 +239,7 @@ class Pair {
   private append({ point, count, gapMs, value, mark, recently }: Operation & { do: 'append' }): void {
     for (let i = 0; i < count; i++) {
       const { lastMs } = this.plain[point];
-      const startMs = Number.isFinite(lastMs) ? lastMs + gapMs : T0 + point;
+      const startMs = Number.isFinite(lastMs) ? lastMs + gapMs : T0 + point * this.bounds.unitMs;
       this.put(point, { startMs, value: i % 2 === 0 ? value : i, mark: (mark + i) & 0xff }, recently);
     }
   }
@@ -255,7 +264,7 @@ class Pair {
     this.seen.again++;
     this.first.again(point);
     this.second.again(point);
-    this.plain[point] = new PlainReadings(this.limit);
+    this.plain[point] = new PlainReadings(this.bounds);
   }
 
   private look(point: number, where: number): void {
@@ -274,7 +283,7 @@ class Pair {
       [this.first, this.second] = [this.second, this.first];
       return;
     }
-    if (operation.do === 'restart') this.second = new Points(this.limit);
+    if (operation.do === 'restart') this.second = new Points(this.bounds);
     feed(this.first, this.second, true);
   }
 
@@ -285,7 +294,7 @@ class Pair {
   }
 }
 
-function checked(operation: fc.Arbitrary<Operation>, limits: readonly number[], numRuns: number): Pair['seen'] {
+function checked(operation: fc.Arbitrary<Operation>, limits: readonly number[], numRuns: number, unitMs = 1): Pair['seen'] {
   const seen = { wide: 0, narrow: 0, manyRecent: 0, full: 0, again: 0, moved: 0 };
   fc.assert(
     fc.property(
@@ -293,7 +302,7 @@ function checked(operation: fc.Arbitrary<Operation>, limits: readonly number[], 
       fc.constantFrom(0, 100),
       fc.array(operation, { minLength: 1, maxLength: 60, size: 'max' }),
       (limit, begun, given) => {
-        const pair = new Pair(limit);
+        const pair = new Pair({ limit, unitMs });
         pair.begin(begun);
         for (const each of given) pair.take(each);
         pair.end();
@@ -307,14 +316,21 @@ function checked(operation: fc.Arbitrary<Operation>, limits: readonly number[], 
 
 describe('readings of points that share their bytes', () => {
   it('are those of plain arrays as long as all of them are narrow', () => {
-    const seen = checked(operations(gap, fc.constantFrom(0, 1_000, -1_000, -7 * MINUTE_MS), narrow), [9, 24_576], 150);
+    const seen = checked(operations(gap, fc.constantFrom(0, 1_000, -1_000, -7 * MINUTE_MS), narrow), [9, 24_576], 80);
     assert.equal(seen.wide, 0);
     assert.ok(Math.min(seen.narrow, seen.manyRecent, seen.full, seen.again, seen.moved) > 20, JSON.stringify(seen));
   });
 
   it('are those of plain arrays, whatever times and values come', () => {
-    const seen = checked(operations(anyGap, anyOff, anyValue), [9, 50, 24_576], 250);
+    const seen = checked(operations(anyGap, anyOff, anyValue), [9, 50, 24_576], 160);
     assert.ok(Math.min(...Object.values(seen)) > 20, JSON.stringify(seen));
+  });
+
+  it('are those of plain arrays in whole seconds, months apart', () => {
+    const spans = fc.constantFrom(17 * HOUR_MS, 60 * DAY_MS, 1_000 * DAY_MS, OFFSET_LIMIT * 1_000, (OFFSET_LIMIT + 1) * 1_000);
+    const far = fc.oneof({ weight: 12, arbitrary: gap }, { weight: 1, arbitrary: spans });
+    const seen = checked(operations(far, fc.constantFrom(0, 1_000, -1_000, -HOUR_MS, -60 * DAY_MS), anyValue), [9, 24_576], 50, 1_000);
+    assert.ok(Math.min(seen.wide, seen.narrow, seen.full, seen.again, seen.moved) > 20, JSON.stringify(seen));
   });
 
   it('have their places to themselves, however many points come and go', () => {

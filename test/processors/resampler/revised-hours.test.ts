@@ -216,8 +216,12 @@ describe('hours revised at once', () => {
         rig.deliver('p', [reading], nowMs);
         delivered.set(reading.startMs, reading);
       };
-      const levelOf = (startMs: number, value: number) =>
-        point.kind === 'REGISTER' ? Math.floor((startMs - T0) / MINUTE_MS) * 10 + (value % 30) : value;
+      // A register with jitter stands nearly still, so that it falls by less than that time and again.
+      const levelOf = (startMs: number, value: number) => {
+        const minute = Math.floor((startMs - T0) / MINUTE_MS);
+        if (point.kind !== 'REGISTER') return value;
+        return point.registerJitterMilliWh > 0 ? 1_000 + Math.floor(minute / 7) * 3 + (Math.abs(value) % 8) : minute * 10 + (value % 30);
+      };
       let nowMs = T0;
       let slotMs = T0;
       rig.tick(T0);
@@ -238,8 +242,8 @@ describe('hours revised at once', () => {
       assert.deepEqual(rig.requests, []);
       if (assertTold(rig.emitted, ticks) > 1) several++;
     });
-    fc.assert(property, { seed: SEED, numRuns: 40 });
-    assert.ok(compared > 5_000 && several > 15, `${compared} windows, ${several} times several hours`);
+    fc.assert(property, { seed: SEED, numRuns: 25 });
+    assert.ok(compared > 3_000 && several > 10, `${compared} windows, ${several} times several hours`);
   });
 });
 
@@ -276,7 +280,7 @@ describe('a register read one by one', () => {
     const steps = fc.record({
       gapMs: fc.oneof(
         { weight: 9, arbitrary: fc.constant(MINUTE_MS) },
-        fc.constantFrom(HOUR_MS, MAX_REGISTER_GAP_MS, MAX_REGISTER_GAP_MS + 1),
+        fc.constantFrom(20 * MINUTE_MS, HOUR_MS, MAX_REGISTER_GAP_MS, MAX_REGISTER_GAP_MS + 1),
       ),
       rise: fc.oneof(
         { weight: 4, arbitrary: fc.integer({ min: 0, max: 20 }) },
@@ -285,11 +289,12 @@ describe('a register read one by one', () => {
       device: fc.oneof({ weight: 9, arbitrary: fc.constant(null) }, fc.constantFrom('', 'a')),
     });
     const property = fc.property(
+      fc.constantFrom(0, 31 * DAY_MS),
       fc.constantFrom(0, 8),
       fc.constantFrom(null, 10_000),
       fc.array(steps, { maxLength: 40, size: 'max' }),
-      (jitter, modulus, given) => {
-        const point = pointOf('p', 'REGISTER', { intervalMs: MINUTE_MS, registerJitterMilliWh: jitter, registerModulusMilliWh: modulus });
+      (deliveryDelayMs, registerJitterMilliWh, registerModulusMilliWh, given) => {
+        const point = pointOf('p', 'REGISTER', { deliveryDelayMs, registerJitterMilliWh, registerModulusMilliWh });
         const all: Reading[] = [{ startMs: T0, value: 9_990, deviceId: null }];
         for (const { gapMs, rise, device } of given) {
           const { startMs, value } = all.at(-1)!;
