@@ -312,7 +312,7 @@ describe('the next reading of a point, taken on the short way', () => {
     ['a device without a name', () => ({ device: '' })],
     ['no device', () => ({ device: null })],
     ...[0, -1, 1].map((afterMs): (typeof deviations)[number] => [`${afterMs} ms after the last`, () => ({ afterMs })]),
-    ...[10 * MINUTE_MS, 10 * MINUTE_MS + 1].map((afterMs): (typeof deviations)[number] => [
+    ...[10 * MINUTE_MS, 10 * MINUTE_MS + 1, 10 * MINUTE_MS + 1_000].map((afterMs): (typeof deviations)[number] => [
       `${afterMs} ms after the tick`,
       () => ({ base: 'tick', afterMs }),
     ]),
@@ -335,13 +335,17 @@ describe('the next reading of a point, taken on the short way', () => {
       const ways = new Ways();
       lastMs.clear();
       play(ways, { do: 'minutes', count: 3, order: 'asDeclared', together: true, device: 'a' });
+      // Every other point has wide readings, beside which any value fits.
+      for (let point = 0; point < POINTS.length; point += 2) play(ways, { ...usualOdd, point, base: 'last', afterMs: 15_001, device: 'a' });
       for (let point = 0; point < POINTS.length; point++) {
         if (silenceMs > 0) play(ways, { do: 'tick', afterMs: silenceMs });
         play(ways, { ...usualOdd, point, base: 'last', afterMs: 30_000, device: 'a', ...how(POINTS[point]) });
         play(ways, { do: 'minutes', count: 1, order: 'asDeclared', together: false, device: 'a' });
       }
-      play(ways, { do: 'commit', everything: false });
-      play(ways, { do: 'minutes', count: 7, order: 'asDeclared', together: true, device: 'a' });
+      for (const count of [1, 1, 1, 7]) {
+        play(ways, { do: 'commit', everything: false });
+        play(ways, { do: 'minutes', count, order: 'asDeclared', together: true, device: 'a' });
+      }
       ways.end();
       assert.ok(ways.taken.get('power')! > 2);
     });
