@@ -3,11 +3,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { takeNextReading, takeReadings } from '../../../processors/resampler/intake.ts';
+import { PointColumns } from '../../../processors/resampler/point-columns.ts';
+import { PointState } from '../../../processors/resampler/point-state.ts';
 import { resampler, type SiteState } from '../../../processors/resampler/resampler.ts';
 import type { PointDeclared, PointReadings, ReadingsDelivery } from '../../../schemas/types.ts';
 import { DAY_MS, HOUR_MS, MAX_INTERVAL_MILLI_WH, MAX_POWER_W, MAX_VALUE, MINUTE_MS } from '../../../streams/limits.ts';
 import type { Emit, Processor, ProcessorEvent, Reject } from '../../../streams/processor.ts';
 import { valueLimitOf } from '../../../streams/reading-columns.ts';
+import { StateReader, StateWriter } from '../../../streams/state-bytes.ts';
 import { codecOfCurrentSchemas, pointOf, SiteRig, seriesOf } from '../harness/site-rig.ts';
 
 const SEED = 20260114;
@@ -363,6 +366,19 @@ describe('the next reading of a point, taken on the short way', () => {
       ways.end();
       assert.ok(ways.taken.get(POINTS[point].pointId)! > 100);
     }
+  });
+
+  it('comes from the device that the changes name, whatever device came last before', () => {
+    const pointOfDevices = (...devices: string[]) => {
+      const state = new PointState(pointOf('p', 'REGISTER'), new PointColumns());
+      for (const device of devices) state.deviceIndex(device);
+      return state;
+    };
+    const out = new StateWriter();
+    pointOfDevices('a', 'b', 'c').encodeChanges(out, true);
+    const fed = pointOfDevices('c');
+    fed.applyChanges(new StateReader(out.finish()));
+    assert.deepEqual([fed.deviceIndex('c'), fed.deviceIndex('c'), fed.deviceIndex('a'), fed.deviceIndex('d')], [2, 2, 0, 3]);
   });
 
   it('is one across a gap of days, and after a month', () => {

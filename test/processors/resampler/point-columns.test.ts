@@ -4,11 +4,9 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { HotReadings, type Insertion } from '../../../processors/resampler/hot-readings.ts';
 import { CELLS, COUNT, MARKS, MAX_RECENT, PointColumns, recentOfMarks, WIDE } from '../../../processors/resampler/point-columns.ts';
-import { PointState } from '../../../processors/resampler/point-state.ts';
 import { appendRecent, lastMark, lastValue, OFFSET_LIMIT, UnpackedReadings } from '../../../processors/resampler/reading-bytes.ts';
 import { HOUR_MS, MINUTE_MS } from '../../../streams/limits.ts';
 import { StateReader, StateWriter } from '../../../streams/state-bytes.ts';
-import { pointOf } from '../harness/site-rig.ts';
 
 const SEED = 20260114;
 const T0 = Date.UTC(2026, 0, 14);
@@ -362,19 +360,6 @@ describe('readings of points that share their bytes', () => {
         assert.equal(readings.mark(at), i);
       }
     }
-  });
-
-  it('come from the devices that the changes name, whatever device came last before', () => {
-    const pointOfDevices = (...devices: string[]) => {
-      const state = new PointState(pointOf('p', 'REGISTER'), new PointColumns());
-      for (const device of devices) state.deviceIndex(device);
-      return state;
-    };
-    const out = new StateWriter();
-    pointOfDevices('a', 'b', 'c').encodeChanges(out, true);
-    const fed = pointOfDevices('c');
-    fed.applyChanges(new StateReader(out.finish()));
-    assert.deepEqual([fed.deviceIndex('c'), fed.deviceIndex('c'), fed.deviceIndex('a'), fed.deviceIndex('d')], [2, 2, 0, 3]);
   });
 
   it('give their bytes to others once their point is gone', () => {
