@@ -3,6 +3,7 @@
 // Node started this file (Node strips types from 22.18 on, and no code of ours relies on an older one).
 import { spawn } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';
+import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -15,5 +16,7 @@ if (!existsSync(node24)) {
 // Types are stripped once, not at every start: a third of the time of a short command.
 const env = { NODE_COMPILE_CACHE: join(here, '..', 'node_modules', '.cache', 'compiled'), ...process.env };
 const child = spawn(node24, [join(here, 'cli', 'main.ts'), ...process.argv.slice(2)], { stdio: 'inherit', env });
+// Whoever stops this process means the command, which ends what it does and then this process with it. `npm start` execs
+// it, so that npm's child is this one: a shell in between would end by itself and pass nothing on.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
-child.on('exit', (code, signal) => process.exit(code ?? (signal === 'SIGINT' ? 130 : 143)));
+child.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]));

@@ -49,11 +49,14 @@ export function instantOf(text: string, option: string): number {
 /** Ctrl-C comes several times at once: from the terminal, from npm and from the launcher, which each pass it on. */
 const SAME_INTERRUPT_MS = 1_000;
 
-/** Aborts at the first interrupt, so that a command can end what it does; a further one, a while later, ends it at once. */
+/**
+ * Aborts at the first interrupt, termination, or end of the terminal, so that a command can end what it does; a further
+ * one, a while later, ends it at once.
+ */
 export function untilInterrupted(): AbortController {
   const interrupted = new AbortController();
   let firstMs = Number.POSITIVE_INFINITY;
-  for (const name of ['SIGINT', 'SIGTERM'] as const)
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(name, () => {
       const nowMs = performance.now();
       if (nowMs - firstMs > SAME_INTERRUPT_MS) process.exit(130);
