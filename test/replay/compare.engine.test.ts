@@ -1,12 +1,18 @@
 /** Comparisons of derived topics: counts, the first divergence of each topic, and what is outside of canonical bytes. */
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { COMPARED_TOPICS, compareLogs, describeComparison, type Side, type TopicComparison } from '../../replay/compare.ts';
+import { importFiles } from '../../replay/import/import-files.ts';
+import { declare } from '../../replay/instance/declare.ts';
 import type { DataNotice, Rejected } from '../../schemas/types.ts';
 import type { EventLog, NewRecord } from '../../streams/event-log.ts';
 import { openPostgresLog } from '../../streams/postgres-log.ts';
 import { openRegistry } from '../../streams/schema-registry.ts';
 import { openTestEngine } from '../engine.ts';
+import { instanceFor, mappingFor } from './import-instance.ts';
 
 const engine = await openTestEngine();
 const logs: EventLog[] = [];
@@ -124,6 +130,23 @@ describe('a comparison', () => {
     await right.log.append([rejected(right, 'meter.readings/3/12', 'one reason')]);
     await left.log.append([rejected(left, 'meter.readings/3/12', 'another')]);
     assert.equal((await compared(left, right, 'rejected')).divergence?.equalBefore, 2);
+  });
+
+  it('leaves out the lines that an import set aside, as a replay of its log has no file', async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'iflex-compare-'));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, 'a.csv');
+    writeFileSync(file, 'LCLid,tstp,energy(kWh/hh)\nA,2013-01-01 00:30:00,0.1\nA,2013-01-01 01:00:00,much\n');
+    const [left, right] = [await newSide(), await newSide()];
+    const mapping = mappingFor('low-carbon-london', ['A']);
+    const instance = instanceFor(mapping, 0);
+    await declare(left.log, left.codec, instance);
+    await importFiles({ ...left, mapping, files: [file], importedAtMs: Date.UTC(2013, 1, 1) });
+    assert.equal(
+      (await left.log.endOffsets('rejected')).reduce((sum, end) => sum + end),
+      1,
+    );
+    assert.deepEqual(await compared(left, right, 'rejected'), { topic: 'rejected', leftCount: 0, rightCount: 0, divergence: null });
   });
 
   it('covers every derived topic but the runs themselves', () => {
