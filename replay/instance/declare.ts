@@ -7,7 +7,7 @@ import type { EventLog, NewRecord } from '../../streams/event-log.ts';
 import { FEED_BATCH_BYTES, FEED_BATCH_RECORDS } from '../../streams/limits.ts';
 import type { Fact } from '../facts.ts';
 import { told } from './declared-file.ts';
-import type { Instance } from './read-instance.ts';
+import { type Instance, pointsOfTwoSites } from './read-instance.ts';
 
 /** The latest declaration of a pilot or site, and the number of the next one from the same source. */
 export interface Standing<Value> {
@@ -95,14 +95,8 @@ function claimedByOthers(pilot: PilotDeclared, sites: readonly SiteDeclared[], k
     const owner = known.sites.get(site.siteId)?.value.pilotId;
     if (owner !== undefined && owner !== pilot.pilotId)
       problems.push(`The site ${site.siteId} belongs to the pilot ${owner}. Give yours another random siteId, or use another --namespace.`);
-    for (const { pointId } of site.points) {
-      const other = siteOfPoint.get(pointId) ?? site.siteId;
-      if (other !== site.siteId)
-        problems.push(`The point ${pointId} of site ${site.siteId} belongs to the site ${other}. Give yours another random pointId.`);
-      siteOfPoint.set(pointId, site.siteId);
-    }
   }
-  return problems;
+  return [...problems, ...pointsOfTwoSites(sites, siteOfPoint)];
 }
 
 export interface Declared {

@@ -14,6 +14,9 @@ export const PILOT_FILE = 'pilot.yaml';
 export const SITES_FOLDER = 'sites';
 /** Sites of one pilot's folder. */
 const MAX_SITES = 100_000;
+/** No reading can be older; and what is declared from later on is a slip, of which no reading would ever be taken. */
+const EARLIEST_SINCE_MS = 0;
+const LATEST_SINCE_MS = Date.UTC(2100, 0, 1);
 
 /** A pilot and its sites as events. */
 export interface Instance {
@@ -39,8 +42,22 @@ export function readInstance(folder: string): Instance {
     files.set(entry.siteId, file);
     sites.push(siteDeclared(file, entry, problems));
   }
+  problems.push(...pointsOfTwoSites(sites));
   if (problems.length > 0) throw new IflexError('CONFIG_INVALID', told(problems));
   return { pilot, sites };
+}
+
+/** Why points cannot be declared as they are, each by one site only; `siteOfPoint` holds those that belong to a site before. */
+export function pointsOfTwoSites(sites: readonly SiteDeclared[], siteOfPoint = new Map<string, string>()): string[] {
+  const problems: string[] = [];
+  for (const { siteId, points } of sites)
+    for (const { pointId } of points) {
+      const other = siteOfPoint.get(pointId) ?? siteId;
+      if (other !== siteId)
+        problems.push(`The point ${pointId} of site ${siteId} belongs to the site ${other}. Give yours another random pointId.`);
+      siteOfPoint.set(pointId, siteId);
+    }
+  return problems;
 }
 
 /** A broken file is one problem among others, so that all are told at once. */
@@ -80,11 +97,10 @@ export function pilotDeclared(path: string, file: PilotFile, problems: string[])
 /** The event of a site file; problems (unknown zone, double ids, spans out of range) are added to the list. */
 export function siteDeclared(path: string, file: SiteFile, problems: string[]): SiteDeclared {
   checkZone(path, file.timeZone, problems);
-  const seen = new Set<string>();
-  for (const { pointId } of file.points) {
-    if (seen.has(pointId)) problems.push(`${path}: pointId ${pointId} stands twice. Give one of them another random id.`);
-    seen.add(pointId);
-  }
+  for (const pointId of twice(file.points.map(({ pointId }) => pointId)))
+    problems.push(`${path}: pointId ${pointId} stands twice. Give one of them another random id.`);
+  for (const name of twice(file.points.map(({ name }) => name)))
+    problems.push(`${path}: two points have the name ${name}. Give one of them another, as people tell points by it.`);
   return {
     siteId: file.siteId,
     knownAtMs: checkedInstant(path, file.since, problems),
@@ -135,6 +151,11 @@ function pointDeclared(path: string, entry: PointEntry, problems: string[]): Poi
   };
 }
 
+/** What stands more than once, each time but the first. */
+function twice(texts: readonly string[]): string[] {
+  return texts.filter((text, i) => texts.indexOf(text) < i);
+}
+
 function checkZone(path: string, timeZone: string, problems: string[]): void {
   try {
     utcOffsetMs(timeZone, 0);
@@ -146,5 +167,6 @@ function checkZone(path: string, timeZone: string, problems: string[]): void {
 function checkedInstant(path: string, text: string, problems: string[]): number {
   const ms = instantMs(text);
   if (Number.isNaN(ms)) problems.push(`${path}: since ${text} does not exist.`);
+  if (ms < EARLIEST_SINCE_MS || ms >= LATEST_SINCE_MS) problems.push(`${path}: since ${text} is not a time from 1970 to 2099.`);
   return ms;
 }

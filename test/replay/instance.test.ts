@@ -123,6 +123,8 @@ test('what is wrong in a file is told with file, line, field and what may stand 
     [/# registerRange/, 'registerRange', /registerRange and registerJitter belong to points of kind register/],
     [/siteId: .*/, 'siteId: "Maija\'s house"', /siteId must match .*a random pseudonym/],
     [/since: .*/, 'since: "2024-02-31T00:00:00Z"', /since 2024-02-31T00:00:00Z does not exist/],
+    [/since: .*/, 'since: "1890-01-01"', /since 1890-01-01 is not a time from 1970 to 2099/],
+    [/since: .*/, 'since: "2190-01-01"', /since 2190-01-01 is not a time from 1970 to 2099/],
     [/pilotId: .*/, 'pilotId: pilot-other', /pilotId pilot-other is not that of/],
     [/points:/, 'points: [', /site-\w+\.yaml:\d+: /],
   ] as const) {
@@ -143,17 +145,26 @@ test('ids that stand twice are refused, in a site and across sites', () => {
   edit(path, ids[0], ids[1]);
   writeFileSync(join(folder, 'sites', 'zzz.yaml'), readFileSync(path));
   refused(folder, /zzz\.yaml: siteId site-\w+ stands in .*site-\w+\.yaml too/);
+  edit(join(folder, 'sites', 'zzz.yaml'), /site-\w+/, 'site-other');
+  refused(folder, /The point point-\w+ of site site-other belongs to the site site-\w+\. Give yours another random pointId/);
+});
+
+test('two points of a site cannot have one name', () => {
+  const folder = newPilot();
+  const points = ['grid', 'grid'].map((name) => ({ name, kind: 'state', interval: '1 min', carrier: 'none' }));
+  assert.throws(() => newSite(folder, { points }), { code: 'CONFIG_INVALID', message: /two points have the name grid\./ });
 });
 
 test('a site has at most 500 points, and every problem of a folder is told at once', () => {
   const folder = newPilot();
-  const point = { name: 'p', kind: 'state', interval: '1 min', carrier: 'none' };
-  newSite(folder, { points: Array.from({ length: 500 }, () => point) });
+  const pointsOf = (length: number) =>
+    Array.from({ length }, (_, i) => ({ name: `p${i}`, kind: 'state', interval: '1 min', carrier: 'none' }));
+  newSite(folder, { points: pointsOf(500) });
   const two = [newSite(folder), newSite(folder)];
   assert.equal(readInstance(folder).sites.length, 3);
   for (const path of two) edit(path, 'kind: home', 'kind: castle');
   refused(folder, /kind must be one of[\s\S]*\n[\s\S]*kind must be one of/);
-  assert.throws(() => newSite(folder, { points: Array.from({ length: 501 }, () => point) }), /points .*500/);
+  assert.throws(() => newSite(folder, { points: pointsOf(501) }), /points .*500/);
 });
 
 test('nothing is written over, and wrong answers write nothing', () => {
