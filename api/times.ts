@@ -3,9 +3,12 @@ import { IflexError } from '../streams/errors.ts';
 import { DAY_MS, HOUR_MS } from '../streams/limits.ts';
 import { startOfLocalDayMs, utcOffsetMs } from '../streams/time.ts';
 
-/** Times outside of these are refused: nothing of ours is older, and later ones are mistakes. */
-const FIRST_MS = Date.UTC(1971, 0, 1);
-const LAST_MS = Date.UTC(2200, 0, 1);
+/**
+ * Times outside of these are refused: nothing of ours is older, and later ones are mistakes. The first and last local
+ * days of these years count in every zone, which reach from 12 h behind UTC to 14 h before it.
+ */
+const FIRST_MS = Date.UTC(1971, 0, 1) - 14 * HOUR_MS;
+const LAST_MS = Date.UTC(2200, 0, 1) + 12 * HOUR_MS;
 /** What RFC 3339 can say with every offset (its years have four digits); data may be stamped with any such time. */
 export const FIRST_RENDERED_MS = -6e13;
 export const LAST_RENDERED_MS = Date.UTC(9999, 11, 30);

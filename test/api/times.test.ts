@@ -38,6 +38,13 @@ describe('times of requests', () => {
     for (const text of wrong) assert.throws(() => instantOf(text, 'UTC', 'from'), code('REQUEST_INVALID'), text);
   });
 
+  it('reach from the first local day of 1971 to the end of 2199 in every zone', () => {
+    for (const zone of ['UTC', 'Europe/Paris', 'Pacific/Kiritimati', 'Pacific/Pago_Pago', 'Etc/GMT+12'])
+      for (const text of ['1971-01-01', '2199-12-31', '2200-01-01'])
+        assert.ok(Number.isFinite(instantOf(text, zone, 'from')), `${text} ${zone}`);
+    assert.equal(instantOf('1971-01-01', 'Europe/Paris', 'from'), at('1970-12-31T23:00:00Z'));
+  });
+
   it('are rendered with the offset of their zone, and read back as they were', () => {
     assert.equal(rendered(at('2026-03-29T00:59:59Z'), 'Europe/Helsinki'), '2026-03-29T02:59:59+02:00');
     assert.equal(rendered(at('2026-03-29T01:00:00Z'), 'Europe/Helsinki'), '2026-03-29T04:00:00+03:00');
