@@ -4,6 +4,7 @@ import { parse } from 'csv-parse/sync';
 import { IflexError } from '../../streams/errors.ts';
 import type { Line } from './lines.ts';
 import type { Mapping, ValueRule } from './mapping-file.ts';
+import { PassChooser } from './passes.ts';
 import { instantsOf } from './stamps.ts';
 import { converted } from './units.ts';
 
@@ -125,8 +126,8 @@ export class RowReader {
   private readonly columns: Columns;
   private readonly omitted: Omitted;
   private readonly importedAtMs: number;
-  /** Latest stamp of each meter: decides between the two passes of an hour. */
-  private readonly lastMs = new Map<string, number>();
+  /** Where each meter has got to: decides between the two passes of an hour. */
+  private readonly passes = new Map<string, PassChooser>();
   /** Device of the latest line of each meter. */
   private readonly lastDevice = new Map<string, { serial: string; deviceId: string }>();
   /** Values that any meter has: what a line is taken to hold where its meter is not known. */
@@ -232,10 +233,9 @@ export class RowReader {
     if (!stamp) return undefined;
     const instants = stamp.instantMs === undefined ? instantsOf(stamp.localMs, this.mapping.zone) : [stamp.instantMs];
     if (instants.length === 0) return undefined;
-    const lastMs = this.lastMs.get(meter) ?? Number.NEGATIVE_INFINITY;
-    const instantMs = instants.length > 1 && instants[0] <= lastMs ? instants[1] : instants[0];
-    if (instantMs > lastMs) this.lastMs.set(meter, instantMs);
-    return instantMs;
+    let chooser = this.passes.get(meter);
+    if (chooser === undefined) this.passes.set(meter, (chooser = new PassChooser()));
+    return chooser.take(instants);
   }
 
   /** When the row became known (ms): by rule after the end of its interval, by a column, or with the import. */
