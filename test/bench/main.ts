@@ -1,6 +1,6 @@
 /**
- * Runs benchmarks: npm run bench -- [NAME…] [--group spine|kafka|chain] [--json] [--quick] [--save]. Without a name all.
- * Each target of targets.ts that was measured gives a line; exit status 1 where one is missed or none was measured.
+ * Runs benchmarks: npm run bench -- [NAME…] [--group spine] [--json] [--quick] [--save], or --help. Without a name all.
+ * Each target of targets.ts that was measured gives a line; exit status 1 where one is missed, 2 where none is wanted.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
@@ -20,10 +20,45 @@ interface Result {
   figures: Record<string, number | string>;
 }
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { group: { type: 'string' }, json: { type: 'boolean' }, quick: { type: 'boolean' }, save: { type: 'boolean' } },
-});
+const NAMES = TARGETS.map(({ name }) => name);
+const GROUPS = [...new Set(TARGETS.map(({ group }) => group))];
+const HELP = `npm run bench -- [NAME…] [options]: measures what targets there are, all without a name. Status 1 where one is missed.
+
+  --group NAME   only targets of a group: ${GROUPS.join(', ')}
+  --json         one JSON object a target
+  --quick        shorter runs, whose figures say less
+  --save         keep the results for the table of the README
+  --help         this text
+
+Names
+  ${NAMES.join('\n  ')}
+
+Examples
+  npm run bench -- ${NAMES[0]} --quick
+  npm run bench -- --group ${GROUPS[0]} --json`;
+
+const { values, positionals } = argumentsGiven();
+if (values.help) {
+  console.log(HELP);
+  process.exit(0);
+}
+
+function argumentsGiven() {
+  const flag = { type: 'boolean' } as const;
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: { group: { type: 'string' }, json: flag, quick: flag, save: flag, help: { ...flag, short: 'h' } },
+    });
+  } catch (error) {
+    return refuse(`${(error as Error).message}\n\n${HELP}`);
+  }
+}
+
+function refuse(message: string): never {
+  console.error(message);
+  process.exit(2);
+}
 
 function isWanted(target: Target): boolean {
   return (positionals.length === 0 || positionals.includes(target.name)) && (values.group === undefined || values.group === target.group);
@@ -46,11 +81,11 @@ function show(result: Result): void {
     console.log(`         ${name}: ${typeof value === 'number' ? Number(value.toPrecision(5)).toLocaleString('en') : value}`);
 }
 
-const unknown = positionals.filter((name) => !TARGETS.some((target) => target.name === name));
-if (unknown.length > 0) {
-  console.error(`There is no benchmark ${unknown.join(', ')}. There are: ${TARGETS.map(({ name }) => name).join(', ')}`);
-  process.exit(2);
-}
+const unknown = positionals.filter((name) => !NAMES.includes(name));
+if (unknown.length > 0) refuse(`There is no benchmark ${unknown.join(', ')}. There are: ${NAMES.join(', ')}`);
+if (values.group !== undefined && !GROUPS.some((group) => group === values.group))
+  refuse(`There is no benchmark of a group ${values.group}. There are: ${GROUPS.join(', ')}`);
+if (!TARGETS.some(isWanted)) refuse(`No benchmark of the group ${values.group} has one of these names: ${positionals.join(', ')}`);
 const results: Result[] = [];
 for (const benchmark of BENCHMARKS) {
   const wanted = TARGETS.filter((target) => benchmark.targets.includes(target.name) && isWanted(target));
