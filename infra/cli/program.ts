@@ -1,5 +1,6 @@
 /** The `iflex` command as a value: one file of this folder for each group of commands. */
 import { Command } from 'commander';
+import { codeVersion } from '../code-version.ts';
 import { registerImport } from './import.ts';
 import { registerInstance } from './instance.ts';
 import { registerNamespaces } from './namespaces.ts';
@@ -24,6 +25,8 @@ Examples
 export function iflexProgram(): Command {
   const program = new Command('iflex')
     .description('Event-sourced demand-side flexibility: readings in, aligned series, forecasts and decisions out.')
+    .option('--version', 'print the version of the package and of the code')
+    .on('option:version', printVersion)
     .addHelpText('after', HELP);
   for (const register of [
     registerImport,
@@ -42,6 +45,13 @@ export function iflexProgram(): Command {
     register(program);
   for (const [name, command] of commandsOf(program)) tellUsage(name, command);
   return program;
+}
+
+/** Asks git only where the version is wanted. */
+function printVersion(): void {
+  const code = codeVersion();
+  console.log(`iflex ${code.split('+')[0]} (code version ${code})`);
+  process.exit(0);
 }
 
 /** A command and all below it, with their full names ("iflex token new"). */

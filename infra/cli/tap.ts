@@ -71,8 +71,19 @@ function checked(topic: string, { from, to, follow }: TapCommand): { places: Pla
   if (!row) throw new IflexError('TOPIC_UNKNOWN', `There is no topic "${topic}". \`iflex topics\` lists them.`);
   if (row.draft) throw new IflexError('CONFIG_INVALID', `The topic ${topic} is a draft: nothing writes it yet.`);
   if (follow && to !== undefined) throw new IflexError('CONFIG_INVALID', '--follow has no end: leave out --to, or --follow.');
-  const places = { from: from === undefined ? { offset: 0 } : placeOf(from, '--from'), to: to === undefined ? 'end' : placeOf(to, '--to') };
-  return { places: places as Places, schemaText: currentSchemas().get(row.schema)! };
+  const places: Places = {
+    from: from === undefined ? { offset: 0 } : placeOf(from, '--from'),
+    to: to === undefined ? 'end' : placeOf(to, '--to'),
+  };
+  if (isAfter(places.from, places.to)) throw new IflexError('CONFIG_INVALID', `--from ${from} is after --to ${to}: nothing lies between.`);
+  return { places, schemaText: currentSchemas().get(row.schema)! };
+}
+
+/** Whether a place surely lies after another, whatever the log holds. */
+function isAfter(from: TapPlace, to: TapPlace): boolean {
+  if (from === 'end' || to === 'end') return false;
+  if ('offset' in from && 'offset' in to) return from.offset > to.offset;
+  return 'appendedMs' in from && 'appendedMs' in to && from.appendedMs > to.appendedMs;
 }
 
 function placeOf(text: string, option: string): TapPlace {

@@ -37,6 +37,8 @@ describe('options that do not go together, or mean nothing', () => {
     [/The topic tariffs is a draft/, 'tap', 'tariffs'],
     [/--from noon is not a time/, 'tap', 'ticks', '--from', 'noon'],
     [/--follow has no end/, 'tap', 'ticks', '--follow', '--to', 'end'],
+    [/--from 5 is after --to 3/, 'tap', 'ticks', '--from', '5', '--to', '3'],
+    [/--from 2026-03-02 is after --to 2026-03-01/, 'tap', 'ticks', '--from', '2026-03-02', '--to', '2026-03-01'],
     [/--limit 0 is not/, 'tap', 'ticks', '--limit', '0'],
     [/needs --namespace/, 'replay'],
     [/never writes to its source/, 'replay', '--source', 'a', '--namespace', 'a'],

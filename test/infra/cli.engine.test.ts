@@ -11,6 +11,7 @@ import { registerNamespaces } from '../../infra/cli/namespaces.ts';
 import { registerReplay } from '../../infra/cli/replay.ts';
 import { registerSchemas } from '../../infra/cli/schemas.ts';
 import { registerTopics } from '../../infra/cli/topics.ts';
+import { codeVersion } from '../../infra/code-version.ts';
 import { PROJECT_FOLDER } from '../../infra/engine.ts';
 import { writeNewPilot, writeNewSite } from '../../replay/instance/new-instance.ts';
 import { openPostgresLog } from '../../streams/postgres-log.ts';
@@ -56,6 +57,11 @@ async function refused(message: RegExp, ...args: string[]): Promise<void> {
 }
 
 describe('the command line', () => {
+  it('says its name and versions', async () => {
+    const version = codeVersion();
+    assert.equal(await runAlone('--version'), `iflex ${version.split('+')[0]} (code version ${version})\n`);
+  });
+
   let source: string;
   before(async () => {
     source = await feedNew(engine, simulatedFacts({ days: 1, homes: 1 }));
