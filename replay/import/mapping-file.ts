@@ -20,7 +20,9 @@ const QUALITIES = { measured: 0, estimated: 1, substituted: 2, missing: 3 } as c
 const closed = { additionalProperties: false };
 const Span = Type.String({ pattern: SPAN_PATTERN, description: 'a span like 30 s, 15 min or 1 h' });
 /** A column by its name in the header, or by its number from 1 where there is no header. */
-const Column = Type.Union([Type.String({ minLength: 1 }), Type.Integer({ minimum: 1, maximum: 10_000 })]);
+const Column = Type.Union([Type.String({ minLength: 1 }), Type.Integer({ minimum: 1, maximum: 10_000 })], {
+  description: 'the name of a column, or its number from 1',
+});
 const nameOf = <Names extends object>(names: Names) => Type.Enum(Object.keys(names) as (keyof Names & string)[]);
 
 const ValueColumn = Type.Object(
@@ -58,7 +60,9 @@ const fields = {
     },
     closed,
   ),
-  knownAt: Type.Union([Type.Object({ after: Span }, closed), Type.Object({ column: Column }, closed), Type.Literal('import')]),
+  knownAt: Type.Union([Type.Object({ after: Span }, closed), Type.Object({ column: Column }, closed), Type.Literal('import')], {
+    description: '{ after: a span like 30 s, 15 min or 1 h }, { column: a column }, or import',
+  }),
   /** Readings of one site that became known within such a span come in one delivery, at its end. */
   delivery: Type.Optional(Span),
   tick: Type.Optional(Span),

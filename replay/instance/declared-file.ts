@@ -57,6 +57,12 @@ function problemsOf(schema: TSchema, value: unknown): Problem[] {
   for (const error of Value.Errors(schema, value)) {
     const at = error.instancePath.split('/').slice(1);
     const field = at.length === 0 ? 'the file' : at.join('.');
+    const union = unionInWords(schema, error.schemaPath, at);
+    if (union) {
+      // It is told once, in place of what each of its members lacks.
+      if (!problems.some(({ message }) => message === union.message)) problems.push(union);
+      continue;
+    }
     const params = error.params as { additionalProperties?: string[]; allowedValues?: unknown[]; requiredProperties?: string[] };
     // Of an undeclared field there are two reports; the one of its object names it.
     if (error.keyword === 'boolean') continue;
@@ -72,6 +78,22 @@ function problemsOf(schema: TSchema, value: unknown): Problem[] {
     else problems.push({ at, message: `${field} ${error.message}${hintOf(schema, error.schemaPath)}.` });
   }
   return problems;
+}
+
+/** The outermost union on the way to an error that says in words what it takes, as one problem. */
+function unionInWords(schema: TSchema, schemaPath: string, at: string[]): Problem | undefined {
+  const steps = schemaPath.split('/').slice(1);
+  let node = schema as Record<string, unknown> | undefined;
+  let depth = 0;
+  for (const [i, step] of steps.entries()) {
+    if (node?.anyOf && node.description !== undefined) break;
+    const isName = steps[i - 1] === 'properties' || steps[i - 1] === 'patternProperties';
+    if (isName || step === 'items') depth++;
+    node = node?.[step] as typeof node;
+  }
+  if (!node?.anyOf || node.description === undefined) return undefined;
+  const place = at.slice(0, depth);
+  return { at: place, message: `${place.join('.')} must be ${node.description}.` };
 }
 
 /** What the schema says beside the rule that was broken, e.g. " (a span like 1 min or 2 h)". */

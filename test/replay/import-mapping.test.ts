@@ -212,3 +212,21 @@ test('where the fields of a header are set apart by another character, it is tol
   assert.throws(() => columnsOf('f.csv', mapping, ['meter\ttime\timport']), { message: /write `delimiter: "\\t"` into the mapping\.$/ });
   assert.throws(() => columnsOf('f.csv', mapping, ['a', 'b', 'c']), { message: /Is it the mapping for this file\?$/ });
 });
+
+test('a field that takes several forms is refused in one line that says which', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'iflex-forms-'));
+  const path = join(folder, 'm.yaml');
+  const messageOf = (text: string): string => {
+    writeFileSync(path, `extends: low-carbon-london\n${text}\n`);
+    try {
+      readMapping(path);
+    } catch (error) {
+      return (error as Error).message.replace(`${path}:2: `, '');
+    }
+    return 'taken';
+  };
+  const span = 'knownAt must be { after: a span like 30 s, 15 min or 1 h }, { column: a column }, or import.';
+  for (const knownAt of ['{after: -1 h}', '{column: 0}', 'soon', '{afterr: 1 h}']) assert.equal(messageOf(`knownAt: ${knownAt}`), span);
+  assert.equal(messageOf('meter: {column: -1}'), 'meter.column must be the name of a column, or its number from 1.');
+  rmSync(folder, { recursive: true });
+});
