@@ -1,6 +1,8 @@
 /** What a declaration of a site must hold, so that its points can be resampled. */
 import type { PointDeclared, SiteDeclared } from '../../schemas/types.ts';
 import {
+  HOT_MS,
+  HOUR_MS,
   MAX_HOT_READINGS,
   MAX_HOT_SPAN_MS,
   MAX_POINT_INTERVAL_MS,
@@ -10,7 +12,7 @@ import {
 } from '../../streams/limits.ts';
 import { isTimeZone } from '../../streams/time.ts';
 import type { SiteState } from './resampler.ts';
-import { memorySpanMs } from './segments.ts';
+import { waitMs } from './segments.ts';
 
 /** Why a declaration cannot be taken over, or undefined. The former one then stays. */
 export function declarationProblem(site: SiteState, { points, timeZone }: SiteDeclared): string | undefined {
@@ -61,8 +63,8 @@ export function pointProblem(point: PointDeclared): string | undefined {
  * are let go, since that happens in whole hours, with the closing of windows, and readings may lie a little in the future.
  */
 function memoryProblem(point: PointDeclared): string | undefined {
-  const { intervalMs, deliveryDelayMs } = point;
-  const spanMs = memorySpanMs(point);
+  const { kind, intervalMs, deliveryDelayMs } = point;
+  const spanMs = HOT_MS + 2 * HOUR_MS + waitMs(point) + (kind === 'INTERVAL_ENERGY' ? intervalMs : 0);
   const readings = Math.ceil(spanMs / intervalMs);
   if (readings > MAX_HOT_READINGS)
     return `a reading every ${intervalMs} ms that may come ${deliveryDelayMs} ms late makes ${readings} readings to keep in memory, at most ${MAX_HOT_READINGS} fit: declare a longer intervalMs or a shorter deliveryDelayMs.`;

@@ -1,36 +1,26 @@
 import { MAX_HOT_READINGS } from '../../streams/limits.ts';
 import type { StateReader, StateWriter } from '../../streams/state-bytes.ts';
-import {
-  BASE_MS,
-  BYTES_AT,
-  CAPACITY,
-  CELLS,
-  CHANGED_FROM,
-  COUNT,
-  LAST_START_MS,
-  MARKS,
-  PointColumns,
-  WIDE as WIDE_READINGS,
-} from './point-columns.ts';
-import {
-  appendSettled,
-  markAt,
-  NARROW,
-  NARROW_SPAN,
-  NARROW_SPAN_MS,
-  NARROW_UNIT_MS,
-  OFFSET_LIMIT,
-  offsetAt,
-  type ReadingCursor,
-  type Readings,
-  startAt,
-  type UnpackedReadings,
-  valueAt,
-  WIDE,
-} from './reading-bytes.ts';
 
 /** What became of a reading on its way into the hot state. */
 export type Insertion = 'appended' | 'inserted' | 'same' | 'conflict' | 'full';
+
+/** Readings by their index. */
+export interface Readings {
+  readonly count: number;
+  startMs(i: number): number;
+  value(i: number): number;
+  quality(i: number): number;
+  device(i: number): number;
+}
+
+const OFFSET_LIMIT = 0xffff_ffff;
+/** Bytes of a reading, and where in them its value and its mark stand, after the start: wide and narrow. */
+const WIDE = { stride: 13, valueAt: 4, markAt: 12 };
+const NARROW = { stride: 7, valueAt: 2, markAt: 6 };
+const NARROW_UNIT_MS = 1_000;
+const NARROW_SPAN = 0xffff;
+const NARROW_SPAN_MS = NARROW_SPAN * NARROW_UNIT_MS;
+const NO_BYTES = new ArrayBuffer(0);
 
 /**
  * The readings of one point that are still in memory, ascending by start, one per start. One run of bytes, as the next
@@ -40,104 +30,41 @@ export type Insertion = 'appended' | 'inserted' | 'same' | 'conflict' | 'full';
  * index of the device (six high bits).
  */
 export class HotReadings implements Readings {
+  count = 0;
+  /** Start of the last reading; -Infinity where there is none. */
+  lastStartMs = Number.NEGATIVE_INFINITY;
   /** What the last conflicting insertion replaced. */
   replacedValue = 0;
   private readonly limit: number;
   private readonly unitMs: number;
-  private readonly columns: PointColumns;
-  private readonly index: number;
-  /** How many there will be at most, as declared: room grows by halves up to that, and by eighths beyond. */
-  expected = 0;
-  /** How many were dropped in front since the last committed state. */
+  private baseMs = 0;
+  private wide = false;
+  private bytes = new DataView(NO_BYTES);
+  private capacity = 0;
+  /** First index that differs from the last committed state, and how many were dropped in front since then. */
+  private changedFrom = 0;
   private droppedSince = 0;
 
-  /**
-   * `limit`: most readings it holds. `unitMs`: all starts are a multiple of it; they must lie within 2^32 of it. `columns`
-   * and `index`: where the point's row is.
-   */
-  constructor(limit = MAX_HOT_READINGS, unitMs = 1, columns = new PointColumns(), index = columns.add()) {
+  /** `limit`: most readings it holds. `unitMs`: all starts are a multiple of it; they must lie within 2^32 of it. */
+  constructor(limit = MAX_HOT_READINGS, unitMs = 1) {
     this.limit = limit;
     this.unitMs = unitMs;
-    this.columns = columns;
-    this.index = index;
-  }
-
-  get count(): number {
-    return this.columns.cells[this.index * CELLS + COUNT];
-  }
-
-  private set count(count: number) {
-    this.columns.cells[this.index * CELLS + COUNT] = count;
-  }
-
-  /** Start of the last reading; -Infinity where there is none. */
-  get lastStartMs(): number {
-    return this.columns.cells[this.index * CELLS + LAST_START_MS];
-  }
-
-  private set lastStartMs(startMs: number) {
-    this.columns.cells[this.index * CELLS + LAST_START_MS] = startMs;
-  }
-
-  private get baseMs(): number {
-    return this.columns.cells[this.index * CELLS + BASE_MS];
-  }
-
-  private set baseMs(baseMs: number) {
-    this.columns.cells[this.index * CELLS + BASE_MS] = baseMs;
-  }
-
-  private get capacity(): number {
-    return this.columns.cells[this.index * CELLS + CAPACITY];
-  }
-
-  private set capacity(capacity: number) {
-    this.columns.cells[this.index * CELLS + CAPACITY] = capacity;
-  }
-
-  /** First index that differs from the last committed state. */
-  private get changedFrom(): number {
-    return this.columns.cells[this.index * CELLS + CHANGED_FROM];
-  }
-
-  private set changedFrom(changedFrom: number) {
-    this.columns.cells[this.index * CELLS + CHANGED_FROM] = changedFrom;
-  }
-
-  private get wide(): boolean {
-    return (this.columns.cells[this.index * CELLS + MARKS] & WIDE_READINGS) !== 0;
-  }
-
-  private set wide(wide: boolean) {
-    const { cells } = this.columns;
-    const at = this.index * CELLS + MARKS;
-    cells[at] = wide ? cells[at] | WIDE_READINGS : cells[at] & ~WIDE_READINGS;
-  }
-
-  private get bytes(): DataView {
-    return this.columns.bytes;
-  }
-
-  /** Where the bytes of reading i begin. */
-  private placeOf(i: number): number {
-    this.columns.settle(this.index);
-    return this.columns.cells[this.index * CELLS + BYTES_AT] + i * this.stride;
-  }
-
-  private get stride(): number {
-    return this.wide ? WIDE.stride : NARROW.stride;
   }
 
   startMs(i: number): number {
-    return startAt(this.bytes, this.placeOf(i), this.wide, this.baseMs, this.unitMs);
+    return this.wide
+      ? this.baseMs + this.bytes.getUint32(i * WIDE.stride, true) * this.unitMs
+      : this.baseMs + this.bytes.getUint16(i * NARROW.stride, true) * NARROW_UNIT_MS;
   }
 
   value(i: number): number {
-    return valueAt(this.bytes, this.placeOf(i), this.wide);
+    return this.wide
+      ? this.bytes.getFloat64(i * WIDE.stride + WIDE.valueAt, true)
+      : this.bytes.getFloat32(i * NARROW.stride + NARROW.valueAt, true);
   }
 
   mark(i: number): number {
-    return markAt(this.bytes, this.placeOf(i), this.wide);
+    return this.bytes.getUint8(this.wide ? i * WIDE.stride + WIDE.markAt : i * NARROW.stride + NARROW.markAt);
   }
 
   quality(i: number): number {
@@ -148,10 +75,8 @@ export class HotReadings implements Readings {
     return this.mark(i) >> 2;
   }
 
-  /** Where the readings lie. */
-  cursor(): ReadingCursor {
-    const { bytes, wide, baseMs, unitMs, stride } = this;
-    return { bytes, at: this.placeOf(0), wide, baseMs, unitMs, stride };
+  private get stride(): number {
+    return this.wide ? WIDE.stride : NARROW.stride;
   }
 
   /** Whether any reading in memory came from the device of this index. */
@@ -162,20 +87,12 @@ export class HotReadings implements Readings {
 
   /** Index of the first reading that starts at or after the time. */
   firstAtOrAfter(timeMs: number): number {
-    this.columns.settle(this.index);
-    const { cells, bytes } = this.columns;
-    const row = this.index * CELLS;
-    let high = cells[row + COUNT];
-    if (cells[row + LAST_START_MS] < timeMs) return high;
-    const wide = (cells[row + MARKS] & WIDE_READINGS) !== 0;
-    const stride = wide ? WIDE.stride : NARROW.stride;
-    const unitMs = wide ? this.unitMs : NARROW_UNIT_MS;
-    const from = cells[row + BYTES_AT];
-    const offset = (timeMs - cells[row + BASE_MS]) / unitMs;
+    let high = this.count;
+    if (this.lastStartMs < timeMs) return high;
     // Mostly one of the last, so it is looked for from the end, in ever longer leaps.
     let leap = 8;
     let low = high - leap;
-    while (low > 0 && offsetAt(bytes, from + low * stride, wide) >= offset) {
+    while (low > 0 && this.startMs(low) >= timeMs) {
       high = low;
       leap *= 4;
       low -= leap;
@@ -183,26 +100,10 @@ export class HotReadings implements Readings {
     if (low < 0) low = 0;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (offsetAt(bytes, from + middle * stride, wide) < offset) low = middle + 1;
+      if (this.startMs(middle) < timeMs) low = middle + 1;
       else high = middle;
     }
     return low;
-  }
-
-  /** Unpacks the readings from index `from` on up to the first that starts at or after the time, that one included. */
-  unpackUntil(from: number, toMs: number, into: UnpackedReadings): void {
-    const { bytes, wide, baseMs, unitMs, stride, count } = this;
-    const { starts, values, marks } = into;
-    let at = this.placeOf(from);
-    let unpacked = 0;
-    for (let i = from; i < count; i++, at += stride) {
-      const startMs = startAt(bytes, at, wide, baseMs, unitMs);
-      starts[unpacked] = startMs;
-      values[unpacked] = valueAt(bytes, at, wide);
-      marks[unpacked++] = markAt(bytes, at, wide);
-      if (startMs >= toMs) break;
-    }
-    into.count = unpacked;
   }
 
   /** A later delivery of the same start counts; `same` and `conflict` tell whether it said the same. */
@@ -218,7 +119,8 @@ export class HotReadings implements Readings {
       return 'conflict';
     }
     if (this.lastStartMs - startMs > OFFSET_LIMIT * this.unitMs || !this.makeRoom(startMs, value)) return 'full';
-    this.columns.allBytes().copyWithin(this.placeOf(at + 1), this.placeOf(at), this.placeOf(this.count));
+    const { stride } = this;
+    this.all().copyWithin((at + 1) * stride, at * stride, this.count * stride);
     this.put(at, startMs, value, mark);
     this.count++;
     if (at < this.changedFrom) this.changedFrom = at;
@@ -227,11 +129,25 @@ export class HotReadings implements Readings {
 
   /** Takes a reading that is later than all others; false where there is no room. */
   append(startMs: number, value: number, mark: number): boolean {
-    return (this.unitMs === 1 && appendSettled(this.columns, this.index, startMs, value, mark)) || this.appendAny(startMs, value, mark);
+    const i = this.count;
+    if (!this.wide && i > 0 && i < this.capacity) {
+      const seconds = (startMs - this.baseMs) / NARROW_UNIT_MS;
+      const offset = seconds | 0;
+      if (offset === seconds && offset <= NARROW_SPAN && offset >= 0 && Math.fround(value) === value) {
+        const { bytes } = this;
+        const at = i * NARROW.stride;
+        bytes.setUint16(at, offset, true);
+        bytes.setFloat32(at + NARROW.valueAt, value, true);
+        bytes.setUint8(at + NARROW.markAt, mark);
+        this.count = i + 1;
+        this.lastStartMs = startMs;
+        return true;
+      }
+    }
+    return this.appendAny(startMs, value, mark);
   }
 
   private appendAny(startMs: number, value: number, mark: number): boolean {
-    this.columns.settle(this.index);
     const i = this.count;
     if ((i === 0 || i === this.capacity || !this.fits(startMs, value)) && !this.makeRoom(startMs, value)) return false;
     this.put(this.count++, startMs, value, mark);
@@ -249,17 +165,16 @@ export class HotReadings implements Readings {
     return offset <= NARROW_SPAN && offset * NARROW_UNIT_MS === offsetMs && Math.fround(value) === value;
   }
 
-  private put(i: number, startMs: number, value: number, mark: number): void {
+  private put(at: number, startMs: number, value: number, mark: number): void {
     const { bytes } = this;
-    const at = this.placeOf(i);
     if (this.wide) {
-      bytes.setUint32(at, (startMs - this.baseMs) / this.unitMs, true);
-      bytes.setFloat64(at + WIDE.valueAt, value, true);
-      bytes.setUint8(at + WIDE.markAt, mark);
+      bytes.setUint32(at * WIDE.stride, (startMs - this.baseMs) / this.unitMs, true);
+      bytes.setFloat64(at * WIDE.stride + WIDE.valueAt, value, true);
+      bytes.setUint8(at * WIDE.stride + WIDE.markAt, mark);
     } else {
-      bytes.setUint16(at, (startMs - this.baseMs) / NARROW_UNIT_MS, true);
-      bytes.setFloat32(at + NARROW.valueAt, value, true);
-      bytes.setUint8(at + NARROW.markAt, mark);
+      bytes.setUint16(at * NARROW.stride, (startMs - this.baseMs) / NARROW_UNIT_MS, true);
+      bytes.setFloat32(at * NARROW.stride + NARROW.valueAt, value, true);
+      bytes.setUint8(at * NARROW.stride + NARROW.markAt, mark);
     }
   }
 
@@ -268,8 +183,7 @@ export class HotReadings implements Readings {
     if (!this.fits(startMs, value)) this.fit(startMs, value);
     if (this.count < this.capacity) return true;
     if (this.count >= this.limit) return false;
-    const capacity = Math.max(8, Math.ceil(this.count * 1.125), Math.min(this.expected, Math.ceil(this.count * 1.5)));
-    this.columns.makeRoom(this.index, Math.min(this.limit, capacity));
+    this.grow(Math.min(this.limit, Math.max(8, Math.ceil(this.count * 1.125))));
     return true;
   }
 
@@ -286,18 +200,15 @@ export class HotReadings implements Readings {
   }
 
   private widen(): void {
-    const { count, capacity, baseMs, unitMs } = this;
-    const narrow = Uint8Array.prototype.slice.call(this.columns.allBytes(), this.placeOf(0), this.placeOf(count));
-    const from = new DataView(narrow.buffer);
-    // Nothing is moved: it is put down anew.
-    this.count = this.capacity = 0;
+    const { count } = this;
+    const narrow = this.bytes;
+    this.bytes = new DataView(new ArrayBuffer(this.capacity * WIDE.stride));
     this.wide = true;
-    this.columns.makeRoom(this.index, capacity);
     for (let i = 0; i < count; i++) {
       const at = i * NARROW.stride;
-      this.put(i, startAt(from, at, false, baseMs, unitMs), valueAt(from, at, false), markAt(from, at, false));
+      const startMs = this.baseMs + narrow.getUint16(at, true) * NARROW_UNIT_MS;
+      this.put(i, startMs, narrow.getFloat32(at + NARROW.valueAt, true), narrow.getUint8(at + NARROW.markAt));
     }
-    this.count = count;
   }
 
   /** Moves the base so that all starts fit 32 bits; readings more than 2^32 units (49 days) before the newest are let go. */
@@ -311,8 +222,7 @@ export class HotReadings implements Readings {
     }
     const { bytes } = this;
     const shift = (this.baseMs - baseMs) / this.unitMs;
-    const end = this.placeOf(this.count);
-    for (let at = this.placeOf(0); at < end; at += WIDE.stride) bytes.setUint32(at, bytes.getUint32(at, true) + shift, true);
+    for (let at = 0; at < this.count * WIDE.stride; at += WIDE.stride) bytes.setUint32(at, bytes.getUint32(at, true) + shift, true);
     this.baseMs = baseMs;
   }
 
@@ -321,14 +231,24 @@ export class HotReadings implements Readings {
     const shift = (this.baseMs - baseMs) / NARROW_UNIT_MS;
     this.baseMs = baseMs;
     if (shift === 0) return;
-    const end = this.placeOf(this.count);
-    for (let at = this.placeOf(0); at < end; at += NARROW.stride) bytes.setUint16(at, bytes.getUint16(at, true) + shift, true);
+    for (let at = 0; at < this.count * NARROW.stride; at += NARROW.stride) bytes.setUint16(at, bytes.getUint16(at, true) + shift, true);
+  }
+
+  private all(): Uint8Array {
+    return new Uint8Array(this.bytes.buffer);
+  }
+
+  private grow(capacity: number): void {
+    const larger = new Uint8Array(capacity * this.stride);
+    larger.set(this.all().subarray(0, this.count * this.stride));
+    this.bytes = new DataView(larger.buffer);
+    this.capacity = capacity;
   }
 
   /** Drops the first `drop` readings. */
   dropBefore(drop: number): void {
     if (drop <= 0) return;
-    this.columns.allBytes().copyWithin(this.placeOf(0), this.placeOf(drop), this.placeOf(this.count));
+    this.all().copyWithin(0, drop * this.stride, this.count * this.stride);
     this.count -= drop;
     if (this.count === 0) this.lastStartMs = Number.NEGATIVE_INFINITY;
     this.droppedSince += drop;
@@ -347,19 +267,19 @@ export class HotReadings implements Readings {
     out.long(this.count > 0 ? this.startMs(0) : 0);
     this.rebase(this.count > 0 ? this.startMs(0) : this.baseMs, this.count > 0 ? this.lastStartMs : this.baseMs);
     out.count(this.wide ? 1 : 0);
-    out.array(this.columns.allBytes(), this.placeOf(from), this.placeOf(this.count));
+    out.array(this.all(), from * this.stride, this.count * this.stride);
   }
 
   /** Takes over the width of the changes; only what holds nothing becomes narrow again. */
   private takeWidth(wide: boolean): void {
     if (this.wide === wide) return;
     if (wide) return this.widen();
-    this.capacity = 0;
     this.wide = false;
+    this.capacity = 0;
+    this.bytes = new DataView(NO_BYTES);
   }
 
   applyChanges(changes: StateReader): void {
-    this.columns.settle(this.index);
     this.dropBefore(Math.min(changes.count(), this.count));
     const from = changes.count();
     const baseMs = changes.long();
@@ -369,8 +289,8 @@ export class HotReadings implements Readings {
     this.takeWidth(changes.count() === 1);
     const { stride } = this;
     const length = changes.arrayInto((bytes) => {
-      if (from + bytes / stride > this.capacity) this.columns.makeRoom(this.index, from + bytes / stride);
-      return { into: this.columns.allBytes(), at: this.placeOf(from) };
+      if (from + bytes / stride > this.capacity) this.grow(from + bytes / stride);
+      return { into: this.all(), at: from * stride };
     });
     const count = length / stride;
     this.count = from + count;

@@ -12,28 +12,7 @@ import {
 } from '../../streams/limits.ts';
 import type { Emit, ProcessorEvent, Reject } from '../../streams/processor.ts';
 import { seriesProblem, WORST_QUALITY } from '../../streams/reading-columns.ts';
-import {
-  CELLS,
-  CLOSED_TO_MS,
-  COUNT,
-  DEVICE_BITS,
-  DEVICE_SHIFT,
-  INTERVAL_ENERGY,
-  kindOfMarks,
-  LAST_START_MS,
-  MARKS,
-  NEWS,
-  NO_DEVICE,
-  OPEN,
-  type PointColumns,
-  REGISTER,
-  REMOVED,
-  TOUCHED,
-  unitOfKind,
-  valueLimitOfKind,
-} from './point-columns.ts';
 import { type PointState, REASON_CORRECTED, REASON_LATE } from './point-state.ts';
-import { appendRecent, lastMark, lastValue } from './reading-bytes.ts';
 import type { SiteState } from './resampler.ts';
 import { affectedFromMs, affectedToMs, bearsOnHot, registerChange, waitMs } from './segments.ts';
 import { STEP_MS } from './window-scratch.ts';
@@ -67,52 +46,33 @@ function latestStartMs(clockMs: number, knownAtMs: number): number {
 
 /**
  * The usual case, tried first: one reading, the next of an open point, in order and from the same device, which bears on
- * nothing that is closed. It goes by the point's row alone. False where anything is else; then nothing was done.
+ * nothing that is closed. False where anything is else; then nothing was done.
  */
-export function takeNextReading({ columns, points }: SiteState, series: PointReadings, streamTimeMs: number): boolean {
-  const { pointId, startMs: starts, quality: qualities } = series;
-  const { cells, texts, deviceTexts } = columns;
-  let index = columns.expected;
-  if (texts[index] !== pointId) {
-    const point = points.get(pointId);
-    if (point === undefined) return false;
-    index = point.index;
-    texts[index] = pointId;
-  }
-  columns.expected = index + 1 < texts.length ? index + 1 : 0;
-  const at = index * CELLS;
-  const marks = cells[at + MARKS];
-  const kind = kindOfMarks(marks);
-  const isEnergy = kind === INTERVAL_ENERGY || kind === REGISTER;
-  const values = isEnergy ? series.energyMilliWh : series.value;
-  const others = isEnergy ? series.value : series.energyMilliWh;
+export function takeNextReading(point: PointState, series: PointReadings, streamTimeMs: number): boolean {
+  const { startMs: starts, quality: qualities } = series;
+  const [values, others] = point.isEnergy ? [series.energyMilliWh, series.value] : [series.value, series.energyMilliWh];
   if (starts.length !== 1 || values.length !== 1 || others.length !== 0 || qualities.length !== 1) return false;
-  if ((marks & (OPEN | REMOVED)) !== OPEN || series.unit !== unitOfKind(kind)) return false;
-  // Texts are compared with texts, which the engine does in place.
-  if (deviceTexts[index] !== (series.deviceId === null ? NO_DEVICE : series.deviceId)) return false;
+  if (series.unit !== point.unit || series.deviceId !== point.latestDeviceId) return false;
   const startMs = starts[0];
   const value = values[0];
   const quality = qualities[0];
-  const limit = valueLimitOfKind(kind);
-  if (!(startMs > cells[at + LAST_START_MS] && startMs >= cells[at + CLOSED_TO_MS] && startMs <= streamTimeMs + MAX_FUTURE_MS))
-    return false;
-  if (!(value <= limit && value >= -limit && quality <= WORST_QUALITY)) return false;
-  const mark = (((marks & DEVICE_BITS) >> DEVICE_SHIFT) << 2) | quality;
-  if (kind === REGISTER && !goesOn(columns, index, startMs, value, mark)) return false;
-  if (!appendRecent(columns, index, startMs, value, mark)) return false;
-  cells[at + MARKS] |= TOUCHED | NEWS;
+  const { hot, valueLimit } = point;
+  if (!(startMs > hot.lastStartMs && startMs >= point.closedToMs && startMs <= streamTimeMs + MAX_FUTURE_MS)) return false;
+  if (!(value <= valueLimit && value >= -valueLimit && quality <= WORST_QUALITY)) return false;
+  if (point.openedFromMs === Number.POSITIVE_INFINITY) return false;
+  if (point.isRegister && !goesOn(point, startMs, value)) return false;
+  if (!hot.append(startMs, value, (point.latestDevice << 2) | quality)) return false;
+  point.touched = point.news = true;
   return true;
 }
 
 /** Whether a register's reading is one that nothing has to be told of, and bears on no closed window. */
-function goesOn(columns: PointColumns, index: number, startMs: number, value: number, mark: number): boolean {
-  const { cells } = columns;
-  const at = index * CELLS;
-  const lastMs = cells[at + LAST_START_MS];
-  if (cells[at + COUNT] === 0 || lastMs < cells[at + CLOSED_TO_MS] || startMs - lastMs > MAX_REGISTER_GAP_MS) return false;
-  const rise = value - lastValue(columns, index);
+function goesOn({ hot, latestDevice, closedToMs }: PointState, startMs: number, value: number): boolean {
+  const last = hot.count - 1;
+  if (last < 0 || hot.lastStartMs < closedToMs || startMs - hot.lastStartMs > MAX_REGISTER_GAP_MS) return false;
+  const rise = value - hot.value(last);
   // Half as much as none counts between two readings, so that jitter makes no difference.
-  return rise >= 0 && rise <= MAX_INTERVAL_MILLI_WH / 2 && lastMark(columns, index) >> 2 === mark >> 2;
+  return rise >= 0 && rise <= MAX_INTERVAL_MILLI_WH / 2 && hot.device(last) === latestDevice;
 }
 
 export function takeReadings(
@@ -125,10 +85,7 @@ export function takeReadings(
 ): void {
   const problem = seriesProblem(point.declared.kind, series, point.unit);
   if (problem) return reject(problem[0], problem[1], { pointId: series.pointId, readingCount: series.startMs.length });
-  const { hot, columns, index } = point;
-  const { cells } = columns;
-  const row = index * CELLS;
-  const isRegister = point.declared.kind === 'REGISTER';
+  const { hot } = point;
   const values = point.isEnergy ? series.energyMilliWh : series.value;
   const clockMs = clockOf(event);
   const latestMs = latestStartMs(clockMs, event.knownAtMs);
@@ -143,10 +100,9 @@ export function takeReadings(
     startMs += series.startMs[i];
     const value = values[i];
     const mark = device | quality[i * each];
-    // The usual case first: the next reading of an open point, in order, that bears on nothing earlier.
-    const next = startMs > cells[row + LAST_START_MS] && startMs >= cells[row + CLOSED_TO_MS] && startMs <= latestMs;
-    const goes = next && value <= limit && value >= -limit && (cells[row + MARKS] & OPEN) !== 0;
-    if (goes && (!isRegister || goesOn(columns, index, startMs, value, mark)) && hot.append(startMs, value, mark)) continue;
+    // The usual case first: the next reading of an open point, in order.
+    const next = startMs > hot.lastStartMs && startMs >= point.closedToMs && startMs <= latestMs && point.appendsOnly;
+    if (next && value <= limit && value >= -limit && hot.append(startMs, value, mark)) continue;
     intake ??= { site, point, event, clockMs, hotMs: hotFromMs(point, clockMs), emit, bad: null };
     takeReading(intake, startMs, latestMs, value, mark);
   }

@@ -1,28 +1,9 @@
 import type { PointDeclared, PointReadings } from '../../schemas/types.ts';
+import { unitOf, valueLimitOf } from '../../streams/reading-columns.ts';
 import type { StateReader, StateWriter } from '../../streams/state-bytes.ts';
 import { HotReadings } from './hot-readings.ts';
-import {
-  CELLS,
-  CLOSED_TO_MS,
-  DEVICE_BITS,
-  DEVICE_SHIFT,
-  KIND_BITS,
-  kindOfMarks,
-  MARKS,
-  marksOfKind,
-  NEWS,
-  NO_DEVICE,
-  OPEN,
-  type PointColumns,
-  REMOVED,
-  TOUCHED,
-  TOUCHED_DEEPLY,
-  UNKNOWN_TEXT,
-  unitOfKind,
-  valueLimitOfKind,
-} from './point-columns.ts';
 import { Revisions } from './revisions.ts';
-import { isEnergyKind, memorySpanMs } from './segments.ts';
+import { isEnergyKind } from './segments.ts';
 import { TrailingSummary } from './trailing-summary.ts';
 
 export const REASON_FIRST = 0;
@@ -46,12 +27,16 @@ export interface PendingDay {
 /** Everything the resampler remembers of one point. */
 export class PointState {
   declared: PointDeclared;
-  readonly columns: PointColumns;
-  readonly index: number;
-  readonly hot: HotReadings;
+  readonly hot = new HotReadings();
   readonly summary = new TrailingSummary();
   /** Written with the next changes. */
   declaredChanged = true;
+  /** The site's latest declaration has left it out: it takes no more readings and goes once it is quiet. */
+  removed = false;
+  /** Windows of every width that end at or before this are emitted; -Infinity before the first reading. */
+  closedToMs = Number.NEGATIVE_INFINITY;
+  /** Hot windows before this have never been emitted: start of the first reading, or of the first one after a silence. */
+  openedFromMs = Number.POSITIVE_INFINITY;
   /** Readings and revisions before this may have been let go under an earlier declaration: nothing before it is hot again. */
   completeFromMs = Number.NEGATIVE_INFINITY;
   readonly revisions = new Revisions();
@@ -59,99 +44,39 @@ export class PointState {
   dirty: Map<number, number> | null = null;
   pending: Map<number, PendingDay> | null = null;
   devices: (string | null)[] = [];
+  latestDeviceId: string | null | undefined;
+  latestDevice = 0;
+  /** Its id as the last delivery had it, undefined once the point is gone; and the point that came after it last time. */
+  text: string | undefined;
+  follower: PointState | undefined;
   doubles = 0;
-  /** Hot windows before this have never been emitted: start of the first reading, or of the first one after a silence. */
-  private openedFrom = Number.POSITIVE_INFINITY;
-  /** Without news, the next closing has nothing to do before this (epoch minute). */
+  touched = true;
+  /** Something came since the last closing; without news, the next closing has nothing to do before `dueMinute` (epoch). */
+  news = true;
   dueMinute = 0;
 
-  constructor(declared: PointDeclared, columns: PointColumns) {
-    this.columns = columns;
-    this.index = columns.add(this);
-    this.hot = new HotReadings(undefined, undefined, columns, this.index);
+  /** What follows from the kind, at hand for every reading. */
+  unit: PointReadings['unit'] = 'UNKNOWN';
+  isEnergy = false;
+  valueLimit = 0;
+  isRegister = false;
+
+  constructor(declared: PointDeclared) {
     this.declared = declared;
     this.adopt(declared);
-    this.touched = this.news = true;
-  }
-
-  /** Windows of every width that end at or before this are emitted; -Infinity before the first reading. */
-  get closedToMs(): number {
-    return this.columns.cells[this.index * CELLS + CLOSED_TO_MS];
-  }
-
-  set closedToMs(timeMs: number) {
-    this.columns.cells[this.index * CELLS + CLOSED_TO_MS] = timeMs;
-  }
-
-  get openedFromMs(): number {
-    return this.openedFrom;
-  }
-
-  set openedFromMs(timeMs: number) {
-    this.openedFrom = timeMs;
-    this.mark(OPEN, timeMs !== Number.POSITIVE_INFINITY);
-  }
-
-  /** Changed since the last commit. */
-  get touched(): boolean {
-    return this.marked(TOUCHED);
-  }
-
-  set touched(touched: boolean) {
-    this.mark(TOUCHED | TOUCHED_DEEPLY, touched);
-  }
-
-  /** Something came since the last closing. */
-  get news(): boolean {
-    return this.marked(NEWS);
-  }
-
-  set news(news: boolean) {
-    this.mark(NEWS, news);
-  }
-
-  /** The site's latest declaration has left it out: it takes no more readings and goes once it is quiet. */
-  get removed(): boolean {
-    return this.marked(REMOVED);
-  }
-
-  set removed(removed: boolean) {
-    this.mark(REMOVED, removed);
-  }
-
-  private marked(bits: number): boolean {
-    return (this.columns.cells[this.index * CELLS + MARKS] & bits) !== 0;
-  }
-
-  private mark(bits: number, set: boolean): void {
-    const { cells } = this.columns;
-    const at = this.index * CELLS + MARKS;
-    cells[at] = set ? cells[at] | bits : cells[at] & ~bits;
-  }
-
-  private get kind(): number {
-    return kindOfMarks(this.columns.cells[this.index * CELLS + MARKS]);
-  }
-
-  get unit(): PointReadings['unit'] {
-    return unitOfKind(this.kind);
-  }
-
-  get valueLimit(): number {
-    return valueLimitOfKind(this.kind);
-  }
-
-  get isEnergy(): boolean {
-    return isEnergyKind(this.declared.kind);
   }
 
   private adopt(declared: PointDeclared): void {
     this.declared = declared;
-    // A point whose declaration is still to come has no spacing yet.
-    this.hot.expected = Math.ceil(memorySpanMs(declared) / declared.intervalMs) || 0;
-    const { cells } = this.columns;
-    const at = this.index * CELLS + MARKS;
-    cells[at] = (cells[at] & ~KIND_BITS) | marksOfKind(declared.kind);
+    this.isEnergy = isEnergyKind(declared.kind);
+    this.isRegister = declared.kind === 'REGISTER';
+    this.unit = unitOf(declared.kind);
+    this.valueLimit = valueLimitOf(declared.kind);
+  }
+
+  /** Whether a later reading needs nothing but its place: the point is open, and its readings do not bear on earlier ones. */
+  get appendsOnly(): boolean {
+    return !this.isRegister && this.openedFromMs !== Number.POSITIVE_INFINITY;
   }
 
   /** Takes over other rules; `hotMs` is where the hot range began under those that it had until now. */
@@ -164,14 +89,9 @@ export class PointState {
 
   /** Index of a device; after 63 swaps that of one gives way from which no reading is in memory. */
   deviceIndex(deviceId: string | null): number {
-    const { deviceTexts, cells } = this.columns;
-    const text = deviceId ?? NO_DEVICE;
-    const at = this.index * CELLS + MARKS;
-    if (deviceTexts[this.index] === text) return (cells[at] & DEVICE_BITS) >> DEVICE_SHIFT;
-    deviceTexts[this.index] = text;
-    const device = this.indexOfDevice(deviceId);
-    cells[at] = (cells[at] & ~DEVICE_BITS) | (device << DEVICE_SHIFT);
-    return device;
+    if (this.latestDeviceId === deviceId) return this.latestDevice;
+    this.latestDeviceId = deviceId;
+    return (this.latestDevice = this.indexOfDevice(deviceId));
   }
 
   private indexOfDevice(deviceId: string | null): number {
@@ -226,7 +146,7 @@ export class PointState {
       requested: changes.count() === 1,
     }));
     this.devices = Array.from({ length: changes.count() }, () => changes.text()).map((text) => (text === '' ? null : text.slice(1)));
-    this.columns.deviceTexts[this.index] = UNKNOWN_TEXT;
+    this.latestDeviceId = undefined;
     this.hot.applyChanges(changes);
     if (changes.count() === 1) this.summary.decode(changes);
     // What was applied is what the log has: the next changes begin after it.
@@ -236,8 +156,7 @@ export class PointState {
   markCommitted(): void {
     this.hot.markCommitted();
     this.summary.changed = false;
-    this.touched = false;
-    this.declaredChanged = false;
+    this.touched = this.declaredChanged = false;
   }
 }
 
@@ -258,8 +177,8 @@ function decodeMap<V>(from: StateReader, decode: () => V): Map<number, V> | null
 }
 
 /** Lets a point of a site go, so that nothing finds it any more. */
-export function removePoint({ points, columns }: { points: Map<string, PointState>; columns: PointColumns }, pointId: string): void {
+export function removePoint({ points }: { points: Map<string, PointState> }, pointId: string): void {
   const point = points.get(pointId);
-  if (point) columns.release(point.index);
+  if (point) point.text = undefined;
   points.delete(pointId);
 }

@@ -3,14 +3,13 @@
  * ticks only; readings that come after their window closed revise it, and days older than the hot state are revised
  * from a reload of their raw readings.
  */
-import type { DayReloaded, PointDeclared, ReadingsDelivery, SiteDeclared } from '../../schemas/types.ts';
+import type { DayReloaded, PointDeclared, PointReadings, ReadingsDelivery, SiteDeclared } from '../../schemas/types.ts';
 import type { Emit, Processor, ProcessorEvent, Reject } from '../../streams/processor.ts';
 import { readingCountOf } from '../../streams/reading-columns.ts';
 import type { StateReader, StateWriter } from '../../streams/state-bytes.ts';
 import { closeWindows } from './closing.ts';
 import { declarationProblem } from './declaration.ts';
 import { clockOf, hotFromMs, takeNextReading, takeReadings } from './intake.ts';
-import { PointColumns } from './point-columns.ts';
 import { PointState, removePoint } from './point-state.ts';
 import { reviseReloadedDay } from './reload.ts';
 
@@ -25,8 +24,8 @@ export interface SiteState {
   retired: Map<string, RetiredPoint>;
   /** Number of the five-minute step in which windows were closed last. */
   closedStep: number;
-  /** What readings touch of the points. */
-  columns: PointColumns;
+  /** The point read last: mostly the next one is that which came after it the time before. */
+  latest: PointState | undefined;
 }
 
 export interface RetiredPoint {
@@ -50,7 +49,7 @@ export const resampler: Processor<SiteState> = {
       forgotten: [],
       retired: new Map(),
       closedStep: Number.NEGATIVE_INFINITY,
-      columns: new PointColumns(),
+      latest: undefined,
     };
   },
 
@@ -91,7 +90,7 @@ export const resampler: Processor<SiteState> = {
 
   markCommitted(site) {
     site.forgotten = [];
-    site.columns.markCommitted();
+    for (const point of site.points.values()) if (point.touched) point.markCommitted();
   },
 };
 
@@ -132,7 +131,7 @@ function adopt(site: SiteState, declaration: SiteDeclared, clockMs: number): voi
 }
 
 function addPoint(site: SiteState, declared: PointDeclared): PointState {
-  const point = new PointState(declared, site.columns);
+  const point = new PointState(declared);
   const retired = site.retired.get(declared.pointId);
   if (retired) point.completeFromMs = retired.completeFromMs;
   site.points.set(declared.pointId, point);
@@ -148,10 +147,24 @@ function takeDelivery(site: SiteState, event: ProcessorEvent, emit: Emit, reject
   }
   for (let i = 0; i < all.length; i++) {
     const series = all[i];
-    if (takeNextReading(site, series, event.streamTimeMs)) continue;
-    const { pointId } = series;
-    const point = site.points.get(pointId);
-    if (point !== undefined && !point.removed) takeReadings(site, point, series, event, emit, reject);
-    else reject('POINT_UNKNOWN', `The site does not declare the point ${pointId}.`, { pointId, readingCount: series.startMs.length });
+    const point = pointOf(site, series.pointId);
+    if (point !== undefined && !point.removed) {
+      if (!takeNextReading(point, series, event.streamTimeMs)) takeReadings(site, point, series, event, emit, reject);
+    } else rejectPoint(series, reject);
   }
+}
+
+/** Finds a point by its id: first by expecting the order of the time before, where a glance at the string suffices. */
+function pointOf(site: SiteState, pointId: string): PointState | undefined {
+  const expected = site.latest?.follower;
+  if (expected !== undefined && expected.text === pointId) return (site.latest = expected);
+  const point = site.points.get(pointId);
+  if (point === undefined) return undefined;
+  point.text = pointId;
+  if (site.latest !== undefined) site.latest.follower = point;
+  return (site.latest = point);
+}
+
+function rejectPoint({ pointId, startMs }: PointReadings, reject: Reject): void {
+  reject('POINT_UNKNOWN', `The site does not declare the point ${pointId}.`, { pointId, readingCount: startMs.length });
 }

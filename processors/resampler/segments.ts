@@ -3,9 +3,8 @@
  * a segment of time with a value or an energy, and segments are laid over the five-minute grid.
  */
 import type { PointKind } from '../../schemas/types.ts';
-import { HOT_MS, HOUR_MS, MAX_INTERVAL_MILLI_WH, MAX_REGISTER_GAP_MS } from '../../streams/limits.ts';
-import type { HotReadings } from './hot-readings.ts';
-import { markAt, type Readings, startAt, UnpackedReadings, valueAt } from './reading-bytes.ts';
+import { MAX_INTERVAL_MILLI_WH, MAX_REGISTER_GAP_MS } from '../../streams/limits.ts';
+import type { HotReadings, Readings } from './hot-readings.ts';
 import { energyOf, QUALITY_ESTIMATED, QUALITY_MEASURED, QUALITY_MISSING, STEP_MS, type WindowScratch } from './window-scratch.ts';
 
 /** What of a point's declaration decides how its readings are understood. */
@@ -46,10 +45,9 @@ export function computeWindows(readings: HotReadings, rules: PointRules, fromMs:
 /** A value holds until the next reading starts, at most `holdMs`. One window after the other, so that its sums stay at hand. */
 function layValues(readings: HotReadings, holdMs: number, isPower: boolean, out: WindowScratch): void {
   const { fromMs, steps } = out;
-  const { bytes, at: firstAt, wide, baseMs, unitMs, stride } = readings.cursor();
-  const endAt = firstAt + readings.count * stride;
-  let at = firstAt + Math.max(0, readings.firstAtOrAfter(fromMs) - 1) * stride;
-  let startMs = at < endAt ? startAt(bytes, at, wide, baseMs, unitMs) : Number.POSITIVE_INFINITY;
+  const { count } = readings;
+  let i = Math.max(0, readings.firstAtOrAfter(fromMs) - 1);
+  let startMs = i < count ? readings.startMs(i) : Number.POSITIVE_INFINITY;
   // The value at hand, and over what time it still holds.
   let value = 0;
   let quality = 0;
@@ -80,10 +78,9 @@ function layValues(readings: HotReadings, holdMs: number, isPower: boolean, out:
       }
       if (untilMs > edgeMs || startMs >= edgeMs) break;
       if (startMs >= fromMs) readingCount++;
-      value = valueAt(bytes, at, wide);
-      quality = markAt(bytes, at, wide) & 3;
-      at += stride;
-      const nextMs = at < endAt ? startAt(bytes, at, wide, baseMs, unitMs) : Number.POSITIVE_INFINITY;
+      value = readings.value(i);
+      quality = readings.quality(i);
+      const nextMs = ++i < count ? readings.startMs(i) : Number.POSITIVE_INFINITY;
       sinceMs = startMs;
       if (sinceMs < fromMs) sinceMs = fromMs;
       untilMs = startMs + holdMs;
@@ -107,24 +104,17 @@ function layIntervals(readings: HotReadings, intervalMs: number, out: WindowScra
   }
 }
 
-/** Filled and gone through within one call. */
-const unpacked = new UnpackedReadings();
-
 function layRegister(readings: HotReadings, rules: PointRules, out: WindowScratch): void {
-  const first = Math.max(0, readings.firstAtOrAfter(out.fromMs) - 1);
-  const from = Math.max(0, first - JITTER_LOOKBACK);
-  readings.unpackUntil(from, out.toMs, unpacked);
-  const { count, starts } = unpacked;
-  for (let i = first - from; i < count; i++) {
-    const startMs = starts[i];
+  for (let i = Math.max(0, readings.firstAtOrAfter(out.fromMs) - 1); i < readings.count; i++) {
+    const startMs = readings.startMs(i);
     if (startMs >= out.toMs) return;
     out.count(startMs);
-    if (i + 1 >= count) return;
-    const change = registerChange(unpacked, i + 1, rules);
+    if (i + 1 >= readings.count) return;
+    const change = registerChange(readings, i + 1, rules);
     if (change.kind === 'SWAP' || change.kind === 'GAP') continue;
-    const endMs = starts[i + 1];
+    const endMs = readings.startMs(i + 1);
     const spread = isGap(startMs, endMs, rules) || change.kind === 'RESET';
-    const quality = Math.max(unpacked.quality(i), unpacked.quality(i + 1), spread ? QUALITY_ESTIMATED : 0);
+    const quality = Math.max(readings.quality(i), readings.quality(i + 1), spread ? QUALITY_ESTIMATED : 0);
     if (quality < QUALITY_MISSING) out.addEnergy(startMs, endMs, change.energyMilliWh, quality);
   }
 }
@@ -208,11 +198,6 @@ export function reachMs(rules: PointRules): number {
 export function waitMs(rules: PointRules): number {
   const { kind, intervalMs, deliveryDelayMs } = rules;
   return deliveryDelayMs + (kind === 'MEAN_POWER' || isEnergyKind(kind) ? intervalMs : 0);
-}
-
-/** How far back the readings in memory reach: the hot range in whole hours, what may come later by agreement, what reaches into it. */
-export function memorySpanMs(rules: PointRules): number {
-  return HOT_MS + 2 * HOUR_MS + waitMs(rules) + (rules.kind === 'INTERVAL_ENERGY' ? rules.intervalMs : 0);
 }
 
 /**

@@ -31,8 +31,7 @@ export class WindowScratch {
   fromMs = 0;
   toMs = 0;
   steps = 0;
-  /** Doubles in a plain array, begun with one, so that it holds them in place. */
-  readonly rows: number[] = Array.from({ length: MAX_STEPS * ROW }, () => 0.5);
+  readonly rows = new Float64Array(MAX_STEPS * ROW);
 
   /** Sets the range; the rows of energy kinds begin empty, those of others are put down whole. */
   begin(fromMs: number, toMs: number): void {

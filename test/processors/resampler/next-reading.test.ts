@@ -3,7 +3,6 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { takeNextReading, takeReadings } from '../../../processors/resampler/intake.ts';
-import { PointColumns } from '../../../processors/resampler/point-columns.ts';
 import { PointState } from '../../../processors/resampler/point-state.ts';
 import { resampler, type SiteState } from '../../../processors/resampler/resampler.ts';
 import type { PointDeclared, PointReadings, ReadingsDelivery } from '../../../schemas/types.ts';
@@ -51,7 +50,8 @@ function told(taken: (pointId: string) => void): Processor<SiteState> {
     if (event.topic !== 'meter.readings' || !site.declared) return resampler.onEvent(site, event, emit, reject);
     const delivery = event.value as ReadingsDelivery;
     for (const series of delivery.series) {
-      if (takeNextReading(site, series, event.streamTimeMs)) taken(series.pointId);
+      const point = site.points.get(series.pointId);
+      if (point !== undefined && !point.removed && takeNextReading(point, series, event.streamTimeMs)) taken(series.pointId);
       else resampler.onEvent(site, { ...event, value: { ...delivery, series: [series] } }, emit, reject);
     }
   };
@@ -370,7 +370,7 @@ describe('the next reading of a point, taken on the short way', () => {
 
   it('comes from the device that the changes name, whatever device came last before', () => {
     const pointOfDevices = (...devices: string[]) => {
-      const state = new PointState(pointOf('p', 'REGISTER'), new PointColumns());
+      const state = new PointState(pointOf('p', 'REGISTER'));
       for (const device of devices) state.deviceIndex(device);
       return state;
     };

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import type { Readings } from '../../../processors/resampler/reading-bytes.ts';
+import type { Readings } from '../../../processors/resampler/hot-readings.ts';
 import { resampler } from '../../../processors/resampler/resampler.ts';
 import { hasEnergy, reachMs, registerChange } from '../../../processors/resampler/segments.ts';
 import type { PointDeclared } from '../../../schemas/types.ts';
