@@ -3,6 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Lag, Service } from '../api/routes/service.ts';
 import { PROJECTIONS } from '../projections/list.ts';
 import { projectionPositions } from '../projections/queries/projection-positions.ts';
+import { clockLead } from '../streams/adapters/clock.ts';
 import type { EventLog } from '../streams/event-log.ts';
 import { PARTITION_COUNT } from '../streams/limits.ts';
 import type { Pool } from '../streams/postgres.ts';
@@ -36,6 +37,7 @@ export function createService(deps: ServiceDeps): Service {
   const countRejected = createRejectedCounter(deps.pool);
   return {
     lags: () => lagsOf(deps),
+    clockLead: () => clockLead(deps.log, deps.nowMs()),
     metrics: {
       contentType: registry.contentType,
       async render() {
@@ -62,6 +64,7 @@ function createGauges(registry: Registry) {
       'partition',
     ]),
     waited: gauge('iflex_lag_seconds', 'How long the oldest record that a reader has not taken in has waited.', ['reader']),
+    ahead: gauge('iflex_tick_lead_seconds', 'How far the latest tick is ahead of the clock; more than minutes: one is wrong.', []),
     rejectedEvents: gauge('iflex_rejected_events', 'Events set aside, by code.', ['code']),
     rejectedReadings: gauge('iflex_rejected_readings', 'Readings set aside, by code.', ['code']),
   };
@@ -79,6 +82,7 @@ async function refresh(deps: ServiceDeps, gauges: Gauges, countRejected: ReturnT
     gauges.behind.set({ reader, topic, partition }, records);
     longest.set(reader, Math.max(longest.get(reader) ?? 0, waitedMs));
   }
+  gauges.ahead.set((await clockLead(deps.log, deps.nowMs())).aheadMs / 1000);
   for (const [reader, waitedMs] of longest) gauges.waited.set({ reader }, waitedMs / 1000);
   for (const [code, { events, readings }] of await countRejected()) {
     gauges.rejectedEvents.set({ code }, events);

@@ -53,7 +53,10 @@ export const ERRORS = {
   },
   QUERY_TOO_SLOW: { meaning: 'The database needed longer than one request may take.', cure: 'Ask for a shorter span.' },
   OVERLOADED: { meaning: 'More requests are under way than can be served.', cure: 'Try again after the seconds of `Retry-After`.' },
-  NOT_READY: { meaning: 'The pipeline is not there yet, or lags too far behind.', cure: 'Start the pipeline, or wait for it.' },
+  NOT_READY: {
+    meaning: 'The pipeline is not there yet, lags too far behind, or a clock was wrong.',
+    cure: 'Start the pipeline, or wait for it; with a wrong clock, do what the detail says.',
+  },
   INTERNAL: { meaning: 'Something failed on our side.', cure: "Look at the server's log." },
 } as const;
 

@@ -31,6 +31,10 @@ export const REPLAY_SLICE_RECORDS = 200_000;
 export const REPLAY_SLICE_BYTES = 32 * 1024 * 1024;
 /** Span between two ticks of the clock adapter. */
 export const CLOCK_TICK_MS = 60_000;
+/** Ticks of the clock adapter that lie further ahead of the clock than this tell that it is, or was, wrong. */
+export const MAX_CLOCK_LEAD_MS = 5 * MINUTE_MS;
+/** A step of the clock adapter that is longer is told: the system stood still so long, or its clock is wrong. */
+export const MAX_QUIET_CLOCK_STEP_MS = DAY_MS;
 /** Span of wall time between two passes of upkeep (compaction, retention) of a running pipeline. */
 export const MAINTENANCE_INTERVAL_MS = 10 * MINUTE_MS;
 /** Attempts of a step before the task stops with an error. */
@@ -70,6 +74,8 @@ export const MAX_POINT_SPAN_MS = 31 * DAY_MS;
 export const MAX_POINT_INTERVAL_MS = 24 * DAY_MS;
 /** Readings in memory reach back no further from the newest one: their times are 32-bit milliseconds. */
 export const MAX_HOT_SPAN_MS = 49 * DAY_MS;
+/** Ticks of an import may lie so far ahead of the clock: they close the windows that wait for deliveries which are late by agreement. */
+export const MAX_IMPORT_LEAD_MS = MAX_POINT_SPAN_MS + DAY_MS;
 /** A clock that stood still makes up for so much of the time since its latest tick: after it, no window of a silent point is due. */
 export const CLOCK_CATCH_UP_MS = 2 * MAX_POINT_SPAN_MS + MAX_SILENCE_MS + DAY_MS;
 /** Points of a site. */

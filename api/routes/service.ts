@@ -1,6 +1,7 @@
 /** Whether the service lives, is ready, and how it does. */
 import { Type } from 'typebox';
 import { listSites } from '../../projections/queries/list-sites.ts';
+import { type ClockLead, leadText } from '../../streams/adapters/clock.ts';
 import { IflexError } from '../../streams/errors.ts';
 import { MAX_READY_LAG_MS } from '../../streams/limits.ts';
 import type { Pool } from '../../streams/postgres.ts';
@@ -21,6 +22,8 @@ export interface Lag {
 
 export interface Service {
   lags(): Promise<Lag[]>;
+  /** How far stream time is ahead of the clock. */
+  clockLead(): Promise<ClockLead>;
   metrics: {
     contentType: string;
     render(): Promise<string>;
@@ -52,10 +55,11 @@ export function registerService(app: Api, pool: Pool, service: Service): void {
       config: { access: liveness },
       schema: {
         tags,
-        summary: 'Readiness: the database answers, the projections are there, and nothing waits too long to be processed',
+        summary:
+          'Readiness: the database answers, the projections are there, nothing waits too long to be processed, and time is not ahead',
         security: [],
         querystring: Query({}),
-        response: answers(Type.Object({ status: Type.Literal('ready'), longestWaitMs: Type.Integer() })),
+        response: answers(Type.Object({ status: Type.Literal('ready'), longestWaitMs: Type.Integer(), ticksAheadMs: Type.Integer() })),
       },
     },
     async () => {
@@ -64,7 +68,9 @@ export function registerService(app: Api, pool: Pool, service: Service): void {
       const longestWaitMs = Math.max(0, ...(await service.lags()).map(({ waitedMs }) => waitedMs));
       if (longestWaitMs > MAX_READY_LAG_MS)
         throw new IflexError('NOT_READY', `The oldest event has waited ${Math.round(longestWaitMs / 1000)} s to be processed.`);
-      return { status: 'ready' as const, longestWaitMs };
+      const lead = await service.clockLead();
+      if (lead.isWrong) throw new IflexError('NOT_READY', leadText(lead));
+      return { status: 'ready' as const, longestWaitMs, ticksAheadMs: lead.aheadMs };
     },
   );
   app.get(

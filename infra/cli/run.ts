@@ -31,9 +31,10 @@ async function run(url: string, { namespace, port, clock, api }: Options): Promi
   const { signal } = untilInterrupted();
   const pipeline = await startPipeline({ url, namespace, codeVersion: codeVersion() });
   const { log, codec } = pipeline;
+  const warn = (text: string) => console.error(`Warning: ${text}`);
   let stopApi: (() => Promise<void>) | undefined;
   try {
-    const ticking = clock ? keepGoing(signal, () => runClock({ log, codec, nowMs: Date.now, signal })) : Promise.resolve();
+    const ticking = clock ? keepGoing(signal, () => runClock({ log, codec, nowMs: Date.now, warn, signal })) : Promise.resolve();
     ticking.catch(() => {}); // raced below; a failure before that must not end the process by itself
     if (api) {
       // Loaded here, as the web framework would make every other command start later.

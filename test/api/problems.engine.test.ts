@@ -6,10 +6,12 @@ import type { Service } from '../../api/routes/service.ts';
 import { buildServer } from '../../api/server.ts';
 import { LAST_RENDERED_MS } from '../../api/times.ts';
 import { createService } from '../../infra/metrics.ts';
+import { startPipeline } from '../../infra/pipeline.ts';
 import { createRejectedCounter } from '../../infra/rejected-counter.ts';
 import { openApi } from '../../infra/serve-api.ts';
 import { openReadPool } from '../../projections/queries/read-pool.ts';
 import { countRejected, rejectedCounts } from '../../projections/queries/rejected-counts.ts';
+import { ticksAt } from '../../streams/adapters/clock.ts';
 import { ERROR_CODES, ERRORS, type ErrorCode } from '../../streams/errors.ts';
 import { MAX_NAME_CHARS, MAX_READY_LAG_MS, MAX_REQUESTS_UNDER_WAY, PARTITION_COUNT } from '../../streams/limits.ts';
 import { inTransaction } from '../../streams/postgres.ts';
@@ -49,7 +51,7 @@ async function serverWith(service: Partial<Service>, statementTimeoutMs = 10_000
   const server = await buildServer({
     pool,
     subjectOf,
-    service: { lags: async () => [], metrics, ...service },
+    service: { lags: async () => [], clockLead: async () => ({ nowMs: 0, aheadMs: 0, isWrong: false }), metrics, ...service },
     version: '0',
     logger: false,
   });
@@ -300,13 +302,32 @@ describe('problems of ours', () => {
     await isProblem(await late.ask('/ready'), 'NOT_READY');
     await late.close();
     const just = await serverWith({ lags: async () => [lag] });
-    assert.deepEqual((await just.ask('/ready')).json(), { status: 'ready', longestWaitMs: MAX_READY_LAG_MS });
+    assert.deepEqual((await just.ask('/ready')).json(), { status: 'ready', longestWaitMs: MAX_READY_LAG_MS, ticksAheadMs: 0 });
     await just.close();
     await assert.rejects(openApi({ engineUrl: engine.url, namespace: 'none_such', secret: SECRET }), { code: 'NOT_FOUND' });
   });
 });
 
 describe('the service', () => {
+  it('is not ready, and measures by how much, where its clock has ticked ahead of the clock', async () => {
+    const ahead = engine.namespace();
+    const ticked = await startPipeline({ url: engine.url, namespace: ahead, codeVersion: 'test' });
+    const nowMs = Date.now();
+    await ticked.log.append(ticksAt(ticked.codec, nowMs + 730 * 86_400_000));
+    await ticked.drained();
+    await ticked.stop();
+    const { app: server, close } = await openApi({ engineUrl: engine.url, namespace: ahead, secret: SECRET, logger: false });
+    const { detail } = await isProblem(await server.inject('/ready'), 'NOT_READY');
+    assert.match(detail, /730 days ahead of the clock .* replay what came until now into a new namespace/);
+    await close();
+    const pool = await openReadPool(engine.url, ahead);
+    const log = await openPostgresLog({ url: engine.url, namespace: ahead });
+    const service = createService({ log, pool, taskTopics: ['ticks'], nowMs: () => nowMs });
+    const shown = /^iflex_tick_lead_seconds ([\d.]+)$/m.exec(await service.metrics.render());
+    await Promise.all([log.close(), pool.end()]);
+    assert.ok(Math.abs(Number(shown?.[1]) - 730 * 86_400) <= 60, shown?.[0]);
+  });
+
   it('measures how long events wait that nobody has taken in', async () => {
     const pool = await openReadPool(engine.url, namespace);
     const { log } = pipeline;

@@ -9,6 +9,7 @@ import { after, test } from 'node:test';
 import { PROJECT_FOLDER } from '../../infra/engine.ts';
 import { tokenSecret } from '../../infra/token-secret.ts';
 import { feed } from '../../replay/facts.ts';
+import { ticksAt } from '../../streams/adapters/clock.ts';
 import { DAY_MS, MINUTE_MS } from '../../streams/limits.ts';
 import { openPool } from '../../streams/postgres.ts';
 import { openPostgresLog } from '../../streams/postgres-log.ts';
@@ -42,7 +43,7 @@ async function waitFor({ process, printed }: Command, pattern: RegExp): Promise<
     const match = pattern.exec(printed());
     if (match) return match[1];
     if (process.exitCode !== null) throw new Error(`iflex ended with ${process.exitCode}: ${printed()}`);
-    await Promise.race([once(process.stdout!, 'data'), once(process, 'close')]);
+    await Promise.race([once(process.stdout!, 'data'), once(process.stderr!, 'data'), once(process, 'close')]);
   }
 }
 
@@ -95,6 +96,18 @@ test('rows of what is appended come out of the API while it runs; it refuses a s
   running.process.kill('SIGINT');
   const [status] = await once(running.process, 'close');
   assert.equal(status, 0, running.printed());
+});
+
+test('it says at once where the log has ticked ahead of the clock', async (t) => {
+  const namespace = engine.namespace();
+  const log = await openPostgresLog({ url: engine.url, namespace });
+  await log.append(ticksAt(await openRegistry(engine.url, namespace), Date.now() + 730 * DAY_MS));
+  await log.close();
+  const running = iflex('run', '--namespace', namespace, '--no-api');
+  t.after(() => running.process.kill('SIGKILL'));
+  await waitFor(running, /Warning: (The latest tick is of .*, 730 days ahead of the clock)/);
+  running.process.kill('SIGTERM');
+  assert.deepEqual(await once(running.process, 'close'), [0, null]);
 });
 
 test('with its clock it ticks at once, and a termination ends it', async (t) => {

@@ -1,8 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { runClock, ticksAt } from '../../../streams/adapters/clock.ts';
+import { clockLead, runClock, ticksAt } from '../../../streams/adapters/clock.ts';
 import type { EventLog } from '../../../streams/event-log.ts';
-import { CLOCK_CATCH_UP_MS, CLOCK_TICK_MS, DAY_MS, HOUR_MS, MINUTE_MS, PARTITION_COUNT } from '../../../streams/limits.ts';
+import {
+  CLOCK_CATCH_UP_MS,
+  CLOCK_TICK_MS,
+  DAY_MS,
+  HOUR_MS,
+  MAX_CLOCK_LEAD_MS,
+  MAX_IMPORT_LEAD_MS,
+  MINUTE_MS,
+  PARTITION_COUNT,
+} from '../../../streams/limits.ts';
 import { openPostgresLog } from '../../../streams/postgres-log.ts';
 import { openRegistry } from '../../../streams/schema-registry.ts';
 import { openTestEngine } from '../../engine.ts';
@@ -46,7 +55,7 @@ describe('the clock', () => {
     const codec = await openRegistry(engine.url, namespace);
     const stopping = new AbortController();
     try {
-      const ticking = runClock({ log, codec, nowMs: () => NOON_MS + 1, signal: stopping.signal });
+      const ticking = runClock({ log, codec, nowMs: () => NOON_MS + 1, warn: assert.fail, signal: stopping.signal });
       while ((await log.endOffsets('ticks')).some((end) => end === 0)) await log.waitForAppend(1_000);
       stopping.abort();
       await ticking;
@@ -74,13 +83,69 @@ describe('the clock', () => {
         if (looks.length === 0) stopping.abort();
         return looks.shift() ?? wokenMs;
       };
-      await runClock({ log, codec, nowMs, signal: stopping.signal });
+      await runClock({ log, codec, nowMs, warn: () => {}, signal: stopping.signal });
       for (const partition of [0, 11]) {
         const ticks = await ticksOf(log, partition);
         assert.equal(ticks.at(-1), wokenMs);
         assert.ok(Math.min(...gapsOf(ticks)) > 0 && Math.max(...gapsOf(ticks)) <= HOUR_MS);
         assert.equal(ticks.length, 1 + 8 * 24 + 2);
       }
+    } finally {
+      await log.close();
+    }
+  });
+
+  it('tells of a long step, and that time is ahead once it was set back, but goes on', async () => {
+    const namespace = engine.namespace();
+    const log = await openPostgresLog({ url: engine.url, namespace });
+    const codec = await openRegistry(engine.url, namespace);
+    /** Runs until the clock has been looked at so often; the loop looks twice for each tick. */
+    const toldAt = async (...looks: number[]): Promise<string[]> => {
+      const stopping = new AbortController();
+      const told: string[] = [];
+      const last = looks.at(-1)!;
+      const nowMs = () => {
+        if (looks.length === 0) stopping.abort();
+        return looks.shift() ?? last;
+      };
+      await runClock({ log, codec, nowMs, warn: (text) => told.push(text), signal: stopping.signal });
+      return told;
+    };
+    const tickEndMs = CLOCK_TICK_MS - 1;
+    try {
+      // The first tick of all is no step, and neither is a day that the machine was off.
+      assert.deepEqual(await toldAt(NOON_MS), []);
+      assert.deepEqual(await toldAt(NOON_MS + DAY_MS), []);
+      assert.deepEqual(await clockLead(log, NOON_MS + DAY_MS), { nowMs: NOON_MS + DAY_MS, aheadMs: 0, isWrong: false });
+      const wrongMs = NOON_MS + 731 * DAY_MS;
+      assert.match(
+        (await toldAt(wrongMs)).join(),
+        /^The clock steps 730 days, from the latest tick \(2026-01-16T12:00Z\) to 2028-01-16T12:00Z\./,
+      );
+      const rightMs = NOON_MS + 2 * DAY_MS;
+      assert.deepEqual(await clockLead(log, rightMs), { nowMs: rightMs, aheadMs: 729 * DAY_MS, isWrong: true });
+      const ends = await log.endOffsets('ticks');
+      // Two looks at its ticks, and it is told once.
+      const told = await toldAt(rightMs, rightMs + tickEndMs, rightMs + CLOCK_TICK_MS);
+      assert.match(told.join('|'), /^The latest tick is of 2028-01-16T12:00Z, 729 days ahead of the clock \(2026-01-17T12:00Z\)[^|]*$/);
+      assert.deepEqual(await log.endOffsets('ticks'), ends);
+      assert.equal((await clockLead(log, wrongMs - MAX_CLOCK_LEAD_MS)).isWrong, false);
+      assert.equal((await clockLead(log, wrongMs - MAX_CLOCK_LEAD_MS - 1)).isWrong, true);
+    } finally {
+      await log.close();
+    }
+  });
+
+  it('takes the ticks of an import for right that wait for late deliveries', async () => {
+    const namespace = engine.namespace();
+    const log = await openPostgresLog({ url: engine.url, namespace });
+    const codec = await openRegistry(engine.url, namespace);
+    try {
+      assert.deepEqual(await clockLead(log, NOON_MS), { nowMs: NOON_MS, aheadMs: 0, isWrong: false });
+      const [tick] = ticksAt(codec, NOON_MS);
+      await log.append([{ ...tick, headers: { ...tick.headers, source: 'import' } }]);
+      assert.deepEqual(await clockLead(log, NOON_MS - DAY_MS), { nowMs: NOON_MS - DAY_MS, aheadMs: DAY_MS, isWrong: false });
+      assert.equal((await clockLead(log, NOON_MS - MAX_IMPORT_LEAD_MS - 1)).isWrong, true);
     } finally {
       await log.close();
     }
