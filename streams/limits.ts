@@ -34,7 +34,7 @@ export const CLOCK_TICK_MS = 60_000;
 /** Ticks of the clock adapter that lie further ahead of the clock than this tell that it is, or was, wrong. */
 export const MAX_CLOCK_LEAD_MS = 5 * MINUTE_MS;
 /** A step of the clock adapter that is longer is told: the system stood still so long, or its clock is wrong. */
-export const MAX_QUIET_CLOCK_STEP_MS = DAY_MS;
+export const MAX_QUIET_CLOCK_STEP_MS = 24 * HOUR_MS;
 /** Span of wall time between two passes of upkeep (compaction, retention) of a running pipeline. */
 export const MAINTENANCE_INTERVAL_MS = 10 * MINUTE_MS;
 /** Attempts of a step before the task stops with an error. */
