@@ -31,6 +31,8 @@ export interface FeedOptions {
   speed: number;
   /** The last tick comes at least so long after the last fact, for points whose deliveries may be late by agreement (ms). */
   settleMs?: number;
+  /** No tick is later than this (UTC epoch ms): what is open then closes with the clock of the log. Default: no bound. */
+  notAfterMs?: number;
   /** Further ticks of partitions, ascending, after the last one of the feed (ms); asked for where the feed appended anything. */
   closing?: (lastTickMs: number) => readonly { partition: number; knownAtMs: number }[];
   signal?: AbortSignal;
@@ -106,7 +108,10 @@ class Feeder {
   }
 
   async finish(): Promise<void> {
-    const { settleMs = 0, signal } = this.options;
+    const { settleMs = 0, notAfterMs, signal } = this.options;
+    await this.appender.flush();
+    // The same facts at a later time have nothing to settle: ticks of since then would be all that they add.
+    if (notAfterMs !== undefined && this.appender.appended === 0) return;
     const untilMs = this.progress.knownAtMs + GRACE_MS + settleMs;
     while (!signal?.aborted && this.nextTickMs - this.options.tickMs < untilMs) await this.tick();
     await this.appender.flush();
@@ -129,7 +134,8 @@ class Feeder {
   }
 
   private async pushTick(partition: number, knownAtMs: number, source = this.options.tickSource): Promise<void> {
-    const { codec, tickMs } = this.options;
+    const { codec, tickMs, notAfterMs = Number.POSITIVE_INFINITY } = this.options;
+    if (knownAtMs > notAfterMs) return;
     const headers = { source, number: Math.round(knownAtMs / tickMs), type: 'Tick', knownAtMs };
     const value = codec.encode('Tick', { knownAtMs });
     await this.appender.push({ topic: 'ticks', key: String(partition), partition, value, headers });

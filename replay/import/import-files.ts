@@ -28,7 +28,7 @@ export interface ImportOptions {
   importedAtMs: number;
   /** Event time per wall time; Infinity: as fast as it goes. */
   speed?: number;
-  /** Whether a clock moves the stream time of the log: it makes reloads of old days due, which else the import has to do. */
+  /** Whether a clock moves the stream time of the log: it closes the last windows and makes reloads due, which else the import does. */
   clockRuns?: boolean;
   /** Only what became known in this span (UTC epoch ms, end exclusive); default: all. The report counts all that was read. */
   known?: { fromMs: number; toMs: number };
@@ -83,6 +83,7 @@ export async function importFiles(options: ImportOptions): Promise<ImportReport>
     tickSource,
     speed: options.speed ?? Number.POSITIVE_INFINITY,
     settleMs: settleMs(mapping, declared),
+    notAfterMs: options.clockRuns ? importedAtMs : undefined,
     closing: options.clockRuns ? undefined : (lastTickMs) => older.closingTicks(lastTickMs, mapping.tickMs),
     signal,
     onProgress: () => onProgress?.(counts.bytes, totalBytes),

@@ -10,7 +10,8 @@ import type { Mapping } from '../../replay/import/mapping-file.ts';
 import { setAsideSince } from '../../replay/import/set-aside.ts';
 import { declare } from '../../replay/instance/declare.ts';
 import type { ResampledWindows } from '../../schemas/types.ts';
-import { DAY_MS, PARTITION_COUNT } from '../../streams/limits.ts';
+import { ticksAt } from '../../streams/adapters/clock.ts';
+import { DAY_MS, GRACE_MS, MINUTE_MS, PARTITION_COUNT } from '../../streams/limits.ts';
 import { partitionOf } from '../../streams/partitioner.ts';
 import { openPostgresLog } from '../../streams/postgres-log.ts';
 import { openRegistry } from '../../streams/schema-registry.ts';
@@ -48,15 +49,18 @@ async function openImports(t: TestContext, deliveryDelayMs?: number) {
   if (deliveryDelayMs !== undefined)
     for (const { points } of instance.sites) for (const point of points) Object.assign(point, { deliveryDelayMs });
   await declare(log, codec, instance);
-  const importAndRun = async (path: string, by: Mapping = mapping) => {
-    const ends = await log.endOffsets('rejected');
-    const report = await importFiles({ log, codec, mapping: by, files: [path], importedAtMs: Date.UTC(2024, 0, 1) });
+  const run = async () => {
     const pipeline = await startPipeline({ url: engine.url, namespace, codeVersion: 'test' });
     try {
       await pipeline.drained();
     } finally {
       await pipeline.stop();
     }
+  };
+  const importAndRun = async (path: string, by: Mapping = mapping, importedAtMs = Date.UTC(2024, 0, 1)) => {
+    const ends = await log.endOffsets('rejected');
+    const report = await importFiles({ log, codec, mapping: by, files: [path], importedAtMs });
+    await run();
     return { ...report, setAside: await setAsideSince(log, codec, ends) };
   };
   /** kWh of the latest revisions of a meter's hours, by day from the first. */
@@ -83,7 +87,7 @@ async function openImports(t: TestContext, deliveryDelayMs?: number) {
     return days;
   };
   const ends = () => Promise.all(['meter.readings', 'ticks', 'day.reloaded', 'rejected'].map((topic) => log.endOffsets(topic)));
-  return { log, codec, importAndRun, energyByDay, ends };
+  return { log, codec, run, importAndRun, energyByDay, ends };
 }
 
 test('day by day, and with a meter of another partition that begins later, every reading of the first hour counts', async (t) => {
@@ -149,6 +153,50 @@ test('where a clock runs, it is left to it, and the report says when they appear
   const added = await log.read({ topic: 'ticks', partition }, ticks[partition], { maxRecords: 10_000, maxBytes: 1e7 });
   assert.ok(added.records.every(({ headers }) => headers.knownAtMs < DAY_ONE_MS + 5 * DAY_MS));
   assert.deepEqual((await importBeside(file(41, { A: 0 }))).notes, []);
+});
+
+test('beside a clock no tick is later than the import, and what is open then closes with the clock', async (t) => {
+  const { log, codec, run, energyByDay, ends } = await openImports(t);
+  const path = file(3, { A: 0 });
+  const midnightMs = DAY_ONE_MS + 4 * DAY_MS;
+  const partition = partitionOf('site-A', PARTITION_COUNT);
+  // By this clock the last delivery becomes known only in ten minutes.
+  const importedAtMs = midnightMs - 10 * MINUTE_MS;
+  const importBeside = () => importFiles({ log, codec, mapping, files: [path], importedAtMs, clockRuns: true });
+  const report = await importBeside();
+  assert.deepEqual([report.readings, report.rejected], [48, {}]);
+  const { records } = await log.read({ topic: 'ticks', partition }, 0, { maxRecords: 10_000, maxBytes: 1e7 });
+  assert.equal(Math.max(...records.map(({ headers }) => headers.knownAtMs)), importedAtMs);
+  const before = await ends();
+  assert.equal((await importBeside()).facts.appended, 0);
+  assert.deepEqual(await ends(), before);
+  await run();
+  assert.deepEqual(await energyByDay('A'), { 3: 46 });
+  await log.append(ticksAt(codec, midnightMs + GRACE_MS));
+  await run();
+  assert.deepEqual(await energyByDay('A'), { 3: 48 });
+});
+
+test('beside a clock, importing again at a later time appends nothing either', async (t) => {
+  const { log, codec, ends } = await openImports(t);
+  const path = file(3, { A: 0 });
+  const importAt = (importedAtMs: number) => importFiles({ log, codec, mapping, files: [path], importedAtMs, clockRuns: true });
+  await importAt(DAY_ONE_MS + 4 * DAY_MS);
+  const before = await ends();
+  assert.equal((await importAt(DAY_ONE_MS + 5 * DAY_MS)).facts.appended, 0);
+  assert.deepEqual(await ends(), before);
+});
+
+test('where no clock runs, an import of readings up to now closes all their windows', async (t) => {
+  const { importAndRun, energyByDay } = await openImports(t);
+  for (const [day, afterMs] of [
+    [3, -10 * MINUTE_MS],
+    [4, 0],
+    [5, 1],
+  ] as const) {
+    await importAndRun(file(day, { A: 0 }), mapping, DAY_ONE_MS + (day + 1) * DAY_MS + afterMs);
+    assert.equal((await energyByDay('A'))[day], 48);
+  }
 });
 
 test('what the pipeline sets aside is counted by code', async (t) => {
