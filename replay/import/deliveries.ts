@@ -12,7 +12,6 @@ import {
   REJECTED_BYTES_KEPT,
 } from '../../streams/limits.ts';
 import type { Fact } from '../facts.ts';
-import type { Beliefs } from './beliefs.ts';
 import type { Coverage } from './coverage.ts';
 import { FIRST_LINES, FirstLines, likelyCause } from './first-lines.ts';
 import { KnownDays } from './known-days.ts';
@@ -30,7 +29,6 @@ const MAX_LAST_STEP_MS = 31 * DAY_MS;
 const MAX_SURE_AFTER_MS = DAY_MS;
 /** Room for the problems of one line in the numbers of `rejected`: one a value column, and one of the line. */
 const PROBLEMS_PER_LINE = 512;
-const SUPERSEDED = 'A line above it, of the same point and time, became known later.';
 /** Upper bounds of what a reading (time step, value, quality) and a series (names, counts) take in a delivery. */
 const READING_BYTES = 15;
 const SERIES_BYTES = 60;
@@ -150,7 +148,6 @@ class FactWriter {
   readingCount = 0;
   private readonly file: FileSource;
   private readonly context: FileContext;
-  private readonly saysWhenKnown: boolean;
   private readonly sites = new Map<string, SiteWriter>();
   private waiting = 0;
   /** When what is being gathered becomes known; NaN before the first readable line. */
@@ -167,8 +164,6 @@ class FactWriter {
     this.file = file;
     this.context = context;
     this.firstLines = new FirstLines(file.path, context.mapping);
-    const { knownAt } = context.mapping;
-    this.saysWhenKnown = typeof knownAt === 'object' && 'column' in knownAt;
   }
 
   takeFacts(): Fact[] {
@@ -209,28 +204,13 @@ class FactWriter {
     const { counts, coverage } = this.context;
     counts.blank += row.blank;
     counts.omitted += row.omitted;
-    const problems = [...row.problems];
+    if (row.problems.length > 0) this.reject(line, row.problems);
     for (const reading of row.readings) {
-      const { siteId, pointId, rule, startMs, value } = reading;
-      const belief = this.beliefIn(reading, row.knownAtMs);
-      if (belief === 'superseded') {
-        problems.push({ code: 'READING_SUPERSEDED', reason: SUPERSEDED, siteId, pointId, startMs, readingCount: 1 });
-        continue;
-      }
       counts.readings++;
       this.readingCount++;
-      coverage.take(siteId, pointId, rule.intervalMs, startMs, value);
-      if (belief === 'unknown') coverage.notCompared(pointId);
+      coverage.take(reading.siteId, reading.pointId, reading.rule.intervalMs, reading.startMs, reading.value);
       this.add(reading);
     }
-    if (problems.length > 0) this.reject(line, problems);
-  }
-
-  /** In the log the later delivery counts, and a row is delivered after the rows above it: so one of an earlier belief is not. */
-  private beliefIn({ pointId, startMs }: Reading, knownAtMs: number): ReturnType<Beliefs['take']> {
-    if (!this.saysWhenKnown) return 'counts';
-    const moved = this.deliveryEndMs(knownAtMs) < this.knownAtMs;
-    return this.context.coverage.beliefs.take(this.file.sha256, pointId, startMs, knownAtMs, moved);
   }
 
   private deliveryEndMs(knownAtMs: number): number {
@@ -282,8 +262,7 @@ class FactWriter {
     if (this.knownAtMs < declaredMs)
       throw new IflexError(
         'CONFIG_INVALID',
-        `The site ${siteId} is declared since ${new Date(declaredMs).toISOString()}, but ${this.file.path} has readings that ` +
-          `became known at ${new Date(this.knownAtMs).toISOString()}. Set an earlier \`since\` in its file and declare it again.`,
+        `The site ${siteId} is declared since ${new Date(declaredMs).toISOString()}, but ${this.file.path} has readings that became known at ${new Date(this.knownAtMs).toISOString()}. Set an earlier \`since\` in its file and declare it again.`,
       );
     const meters = [...mapping.meters].filter(([, meter]) => meter.site === siteId);
     return new SiteWriter(siteId, hash('sha256', JSON.stringify([this.file.sha256, mapping.identity, siteId, meters])));
@@ -335,8 +314,7 @@ class FactWriter {
     const reason = problem?.reason ?? 'Its stamp is later than now.';
     return new IflexError(
       'CONFIG_INVALID',
-      `No line of ${this.file.path} can be read with this mapping. Line ${line.number}: ${reason} ` +
-        likelyCause(problem?.code, this.context.mapping),
+      `No line of ${this.file.path} can be read with this mapping. Line ${line.number}: ${reason} ${likelyCause(problem?.code, this.context.mapping)}`,
     );
   }
 }
