@@ -25,6 +25,10 @@ export const ERRORS = {
   UNIT_MISMATCH: { meaning: 'The event carries another unit than the point declares.', cure: 'Convert at the edge.' },
   READING_IN_FUTURE: { meaning: 'The reading is stamped later than the clock allows.', cure: "Correct the meter's clock." },
   READING_OUT_OF_RANGE: { meaning: 'The value or time is outside of what can be represented.', cure: 'Check the source.' },
+  READING_SUPERSEDED: {
+    meaning: 'A line above it in an imported file, of the same point and time, became known later.',
+    cure: 'Nothing: the later belief counts.',
+  },
   READING_BUFFER_FULL: {
     meaning: 'More readings than the hot state of a point, its waiting days or an hour of a reload can hold.',
     cure: 'Deliver again once the waiting days are reloaded.',

@@ -51,7 +51,8 @@ export class FirstLines {
     const count = this.readable === 0 ? 'None' : `Only ${this.readable}`;
     throw new IflexError(
       'CONFIG_INVALID',
-      `${count} of the first ${this.judged} lines of ${this.path} can be read with this mapping. Line ${lineNumber}: ${problem.reason} ${likelyCause(problem.code, this.mapping)}`,
+      `${count} of the first ${this.judged} lines of ${this.path} can be read with this mapping. ` +
+        `Line ${lineNumber}: ${problem.reason} ${likelyCause(problem.code, this.mapping)}`,
     );
   }
 }

@@ -140,7 +140,8 @@ export function readMapping(pathOrPreset: string): Mapping {
   if (path === undefined)
     throw new IflexError(
       'CONFIG_INVALID',
-      `${pathOrPreset} is neither a mapping file nor a preset (${presetNames().join(', ')}). What a mapping file holds stands in replay/import/README.md.`,
+      `${pathOrPreset} is neither a mapping file nor a preset (${presetNames().join(', ')}). ` +
+        'What a mapping file holds stands in replay/import/README.md.',
     );
   const own = readDeclaredFile(path, ExtendingFile);
   const { extends: preset, ...changes } = own;
@@ -178,7 +179,8 @@ export function mappingOf(path: string, file: MappingFile): Mapping {
     for (const name of Object.keys(points)) if (!names.has(name)) problem(`meters.${meter}.points names ${name}, which is not a value.`);
   if (file.device && file.device.key === undefined)
     problem(
-      `device has no key, so that serial numbers could be guessed from the log. Add one of your own, such as this new one, and keep it, as with another every meter seems to be swapped: key: "${randomBytes(16).toString('hex')}"`,
+      'device has no key, so that serial numbers could be guessed from the log. Add one of your own, such as this new one, and ' +
+        `keep it, as with another every meter seems to be swapped: key: "${randomBytes(16).toString('hex')}"`,
     );
   if (!file.meter && Object.keys(file.meters ?? {}).length > 1) problem('meters has several, but no meter.column says which a row is of.');
   const mapping: Mapping = {

@@ -28,7 +28,10 @@ const PARTS: Record<string, string> = {
   ss: '(\\d\\d)',
 };
 
-/** Parser of "iso", "epoch-s", "epoch-ms", or a pattern of YYYY MM M DD D HH H mm ss with other characters between; undefined for others. */
+/**
+ * Parser of "iso", "epoch-s", "epoch-ms", or a pattern of YYYY MM M DD D HH H mm ss with other characters between; undefined
+ * for others.
+ */
 export function stampParser(format: string): StampParser | undefined {
   if (format === 'iso') return parseIso;
   if (format === 'epoch-s') return (text) => epoch(text, 1000);

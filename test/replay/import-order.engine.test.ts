@@ -8,7 +8,7 @@ import { importFiles } from '../../replay/import/import-files.ts';
 import { type Mapping, mappingOf } from '../../replay/import/mapping-file.ts';
 import { declare } from '../../replay/instance/declare.ts';
 import type { ReadingsDelivery } from '../../schemas/types.ts';
-import { DAY_MS, HOUR_MS } from '../../streams/limits.ts';
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../streams/limits.ts';
 import { openPostgresLog } from '../../streams/postgres-log.ts';
 import { openRegistry } from '../../streams/schema-registry.ts';
 import { openTestEngine } from '../engine.ts';
@@ -79,6 +79,19 @@ function startsOf(deliveries: readonly ReadingsDelivery[], pointId: string): num
       return startMs.map((step) => (ms += step));
     })
     .sort((a, b) => a - b);
+}
+
+/** Energies of a point by start, as the log's readers take them: the last delivered of one start counts. */
+function valuesOf(deliveries: readonly ReadingsDelivery[], pointId: string): number[] {
+  const values = new Map<number, number>();
+  for (const series of deliveries.flatMap((delivery) => delivery.series).filter((one) => one.pointId === pointId)) {
+    let ms = 0;
+    series.startMs.forEach((step, i) => {
+      ms += step;
+      values.set(ms, series.energyMilliWh[i]);
+    });
+  }
+  return [...values].sort(([a], [b]) => a - b).map(([, value]) => value);
 }
 
 const hoursOf = (meter: string, hours: readonly number[]) => hours.map((hour) => `${stamp(START_MS + hour * HOUR_MS)},${meter},1`);
@@ -173,4 +186,31 @@ test('many bad lines, or many of other meters, among good ones stop nothing', as
   });
   const { report } = await run('t,m,kWh', lines);
   assert.deepEqual([report.readings, report.rejected], [15, { SITE_UNKNOWN: 1_470, VALUE_UNREADABLE: 15 }]);
+});
+
+test('of two rows of one time the later known counts, wherever it stands, and an earlier belief below it is set aside', async (t) => {
+  const row = (hour: number, kWh: number, knownHour: number, minute = 0) =>
+    `${stamp(START_MS + hour * HOUR_MS)},a,${kWh},${stamp(START_MS + knownHour * HOUR_MS + minute * MINUTE_MS)}`;
+  const believed = async (by: Mapping, lines: readonly string[]) => {
+    const { run } = await openLog(t, by);
+    const { report, deliveries } = await run('t,m,kWh,known', lines);
+    return { counts: [report.readings, report.doubled.conflicting, report.rejected], values: valuesOf(deliveries, 'p-a') };
+  };
+  const known = mapping({}, { knownAt: { column: 'known' } });
+  const byKnown = [row(0, 1, 1), row(1, 2, 2), row(2, 3, 3), row(0, 9, 30), row(1, 8, 40, 10), row(1, 7, 40, 20)];
+  assert.deepEqual(await believed(known, byKnown), { counts: [6, 3, {}], values: [9e6, 7e6, 3e6] });
+  // Newest first, and the two of one delivery the other way round.
+  const newestFirst = { counts: [3, 0, { READING_SUPERSEDED: 3 }], values: [9e6, 7e6, 3e6] };
+  assert.deepEqual(await believed(known, [...byKnown].reverse()), newestFirst);
+  // An earlier belief below its correction, in a file that is else in order.
+  const mixed = { counts: [4, 1, { READING_SUPERSEDED: 2 }], values: [9e6, 7e6, 3e6] };
+  assert.deepEqual(
+    await believed(
+      known,
+      [1, 3, 0, 2, 5, 4].map((i) => byKnown[i]),
+    ),
+    mixed,
+  );
+  // Without the column nobody says which is later: the lower row counts.
+  assert.deepEqual(await believed(HOURLY, [...byKnown].reverse()), { counts: [6, 3, {}], values: [1e6, 2e6, 3e6] });
 });
