@@ -1,5 +1,6 @@
 /** Counts doubles and gaps of imported readings exactly, in any order of them, in bounded memory. */
 import { MAX_COVERAGE_SPANS } from '../../streams/limits.ts';
+import { Beliefs } from './beliefs.ts';
 
 /** Expected readings of one point that stand together. */
 const SLOTS = 256;
@@ -10,7 +11,7 @@ export interface PointCoverage {
   readings: number;
   identicalDoubles: number;
   conflictingDoubles: number;
-  /** Readings so far behind the newest of all points that what they could double has been let go. */
+  /** Readings so far behind the newest of all points, or behind later known rows, that what they could double has been let go. */
   notCompared: number;
   /** Expected readings between the first and the last that did not come, in how many runs, and the longest run (ms). */
   missing: number;
@@ -116,6 +117,8 @@ class PointTracker {
 }
 
 export class Coverage {
+  /** Which rows counted so far, where rows say when they became known. */
+  readonly beliefs = new Beliefs();
   private readonly points = new Map<string, PointTracker>();
   private spanCount = 0;
   private readonly maxSpans: number;
@@ -130,6 +133,11 @@ export class Coverage {
     if (!point.take(startMs, value)) return;
     this.spanCount++;
     if (this.spanCount > this.maxSpans) this.makeRoom();
+  }
+
+  /** A reading that was taken, of which it is not known whether a row above it should count in its place. */
+  notCompared(pointId: string): void {
+    this.points.get(pointId)!.coverage.notCompared++;
   }
 
   /** Every point keeps the newest half of its spans, and one at least. */

@@ -1,23 +1,18 @@
 /** One file as facts: its readings in deliveries of one site, its bad lines as `rejected`, in the order they became known. */
 import { hash } from 'node:crypto';
 import { basename } from 'node:path';
-import type { PointReadings, ReadingsDelivery, Rejected, SiteDeclared } from '../../schemas/types.ts';
+import type { Rejected, SiteDeclared } from '../../schemas/types.ts';
 import { IflexError } from '../../streams/errors.ts';
-import {
-  DAY_MS,
-  MAX_DELIVERY_BYTES,
-  MAX_FUTURE_MS,
-  MAX_READINGS_PER_DELIVERY,
-  MAX_WAITING_READINGS,
-  REJECTED_BYTES_KEPT,
-} from '../../streams/limits.ts';
+import { DAY_MS, MAX_FUTURE_MS, MAX_WAITING_READINGS, REJECTED_BYTES_KEPT } from '../../streams/limits.ts';
 import type { Fact } from '../facts.ts';
+import type { Beliefs } from './beliefs.ts';
 import type { Coverage } from './coverage.ts';
 import { FIRST_LINES, FirstLines, likelyCause } from './first-lines.ts';
 import { KnownDays } from './known-days.ts';
 import { type Content, type Line, linesOf } from './lines.ts';
 import type { Mapping } from './mapping-file.ts';
 import { columnsOf, fieldsOf, type Omitted, type Problem, type Reading, type Row, RowReader } from './rows.ts';
+import { SiteWriter } from './site-writer.ts';
 
 /** A line that runs ahead of most of so many lines after it is held against the whole file: a wrong year would close every window. */
 const LINES_AHEAD = 16;
@@ -29,9 +24,7 @@ const MAX_LAST_STEP_MS = 31 * DAY_MS;
 const MAX_SURE_AFTER_MS = DAY_MS;
 /** Room for the problems of one line in the numbers of `rejected`: one a value column, and one of the line. */
 const PROBLEMS_PER_LINE = 512;
-/** Upper bounds of what a reading (time step, value, quality) and a series (names, counts) take in a delivery. */
-const READING_BYTES = 15;
-const SERIES_BYTES = 60;
+const SUPERSEDED = 'A line above it, of the same point and time, became known later.';
 
 export interface ImportCounts {
   lines: number;
@@ -148,6 +141,7 @@ class FactWriter {
   readingCount = 0;
   private readonly file: FileSource;
   private readonly context: FileContext;
+  private readonly saysWhenKnown: boolean;
   private readonly sites = new Map<string, SiteWriter>();
   private waiting = 0;
   /** When what is being gathered becomes known; NaN before the first readable line. */
@@ -164,6 +158,8 @@ class FactWriter {
     this.file = file;
     this.context = context;
     this.firstLines = new FirstLines(file.path, context.mapping);
+    const { knownAt } = context.mapping;
+    this.saysWhenKnown = typeof knownAt === 'object' && 'column' in knownAt;
   }
 
   takeFacts(): Fact[] {
@@ -204,13 +200,28 @@ class FactWriter {
     const { counts, coverage } = this.context;
     counts.blank += row.blank;
     counts.omitted += row.omitted;
-    if (row.problems.length > 0) this.reject(line, row.problems);
+    const problems = [...row.problems];
     for (const reading of row.readings) {
+      const { siteId, pointId, rule, startMs, value } = reading;
+      const belief = this.beliefIn(reading, row.knownAtMs);
+      if (belief === 'superseded') {
+        problems.push({ code: 'READING_SUPERSEDED', reason: SUPERSEDED, siteId, pointId, startMs, readingCount: 1 });
+        continue;
+      }
       counts.readings++;
       this.readingCount++;
-      coverage.take(reading.siteId, reading.pointId, reading.rule.intervalMs, reading.startMs, reading.value);
+      coverage.take(siteId, pointId, rule.intervalMs, startMs, value);
+      if (belief === 'unknown') coverage.notCompared(pointId);
       this.add(reading);
     }
+    if (problems.length > 0) this.reject(line, problems);
+  }
+
+  /** In the log the later delivery counts, and a row is delivered after the rows above it: so one of an earlier belief is not. */
+  private beliefIn({ pointId, startMs }: Reading, knownAtMs: number): ReturnType<Beliefs['take']> {
+    if (!this.saysWhenKnown) return 'counts';
+    const moved = this.deliveryEndMs(knownAtMs) < this.knownAtMs;
+    return this.context.coverage.beliefs.take(this.file.sha256, pointId, startMs, knownAtMs, moved);
   }
 
   private deliveryEndMs(knownAtMs: number): number {
@@ -262,7 +273,8 @@ class FactWriter {
     if (this.knownAtMs < declaredMs)
       throw new IflexError(
         'CONFIG_INVALID',
-        `The site ${siteId} is declared since ${new Date(declaredMs).toISOString()}, but ${this.file.path} has readings that became known at ${new Date(this.knownAtMs).toISOString()}. Set an earlier \`since\` in its file and declare it again.`,
+        `The site ${siteId} is declared since ${new Date(declaredMs).toISOString()}, but ${this.file.path} has readings that ` +
+          `became known at ${new Date(this.knownAtMs).toISOString()}. Set an earlier \`since\` in its file and declare it again.`,
       );
     const meters = [...mapping.meters].filter(([, meter]) => meter.site === siteId);
     return new SiteWriter(siteId, hash('sha256', JSON.stringify([this.file.sha256, mapping.identity, siteId, meters])));
@@ -314,72 +326,8 @@ class FactWriter {
     const reason = problem?.reason ?? 'Its stamp is later than now.';
     return new IflexError(
       'CONFIG_INVALID',
-      `No line of ${this.file.path} can be read with this mapping. Line ${line.number}: ${reason} ${likelyCause(problem?.code, this.context.mapping)}`,
+      `No line of ${this.file.path} can be read with this mapping. Line ${line.number}: ${reason} ` +
+        likelyCause(problem?.code, this.context.mapping),
     );
   }
-}
-
-/** Gathers the readings of one site for its next delivery. */
-class SiteWriter {
-  count = 0;
-  private readonly siteId: string;
-  private readonly source: string;
-  private number = 0;
-  private bytes = 0;
-  private readonly series = new Map<string, { readings: Reading[] }>();
-
-  constructor(siteId: string, source: string) {
-    this.siteId = siteId;
-    this.source = source;
-  }
-
-  hasRoomFor(reading: Reading): boolean {
-    const series = this.series.has(seriesOf(reading)) ? 0 : seriesBytes(reading);
-    return this.count < MAX_READINGS_PER_DELIVERY && this.bytes + READING_BYTES + series + 200 <= MAX_DELIVERY_BYTES;
-  }
-
-  add(reading: Reading): void {
-    const name = seriesOf(reading);
-    let series = this.series.get(name);
-    if (series === undefined) {
-      this.series.set(name, (series = { readings: [] }));
-      this.bytes += seriesBytes(reading);
-    }
-    series.readings.push(reading);
-    this.bytes += READING_BYTES;
-    this.count++;
-  }
-
-  take(topic: string, knownAtMs: number): Fact<'ReadingsDelivery'> {
-    const series = [...this.series.values()].map(({ readings }) => columns(readings));
-    const value: ReadingsDelivery = { siteId: this.siteId, knownAtMs, series };
-    this.series.clear();
-    this.count = this.bytes = 0;
-    return { topic, schema: 'ReadingsDelivery', key: this.siteId, value, source: this.source, number: this.number++ };
-  }
-}
-
-/** A series of a delivery is of one point and one device. */
-function seriesOf({ pointId, deviceId }: Reading): string {
-  return deviceId === null ? pointId : `${pointId} ${deviceId}`;
-}
-
-function seriesBytes({ pointId, deviceId }: Reading): number {
-  return SERIES_BYTES + 2 * (pointId.length + (deviceId?.length ?? 0));
-}
-
-function columns(readings: readonly Reading[]): PointReadings {
-  const { pointId, deviceId, rule } = readings[0];
-  const isEnergy = rule.conversion.unit === 'MILLIWATT_HOUR';
-  const values = readings.map(({ value }) => value);
-  const isAlike = readings.every(({ quality }) => quality === readings[0].quality);
-  return {
-    pointId,
-    unit: rule.conversion.unit,
-    deviceId,
-    startMs: readings.map(({ startMs }, i) => (i === 0 ? startMs : startMs - readings[i - 1].startMs)),
-    value: isEnergy ? [] : values,
-    energyMilliWh: isEnergy ? values : [],
-    quality: Uint8Array.from(isAlike ? [readings[0].quality] : readings.map(({ quality }) => quality)),
-  };
 }

@@ -32,7 +32,14 @@ export interface Reading {
 }
 
 export interface Problem {
-  code: 'LINE_UNREADABLE' | 'TIME_UNREADABLE' | 'VALUE_UNREADABLE' | 'SITE_UNKNOWN' | 'READING_IN_FUTURE' | 'READING_OUT_OF_RANGE';
+  code:
+    | 'LINE_UNREADABLE'
+    | 'TIME_UNREADABLE'
+    | 'VALUE_UNREADABLE'
+    | 'SITE_UNKNOWN'
+    | 'READING_IN_FUTURE'
+    | 'READING_OUT_OF_RANGE'
+    | 'READING_SUPERSEDED';
   reason: string;
   siteId: string | null;
   pointId: string | null;
@@ -63,7 +70,10 @@ export function fieldsOf(text: string, delimiter: string): string[] | undefined 
   }
 }
 
-/** Positions of the mapped columns; `fields` is the header, or any line where there is none. Throws CONFIG_INVALID for one that is missing. */
+/**
+ * Positions of the mapped columns; `fields` is the header, or any line where there is none. Throws CONFIG_INVALID for one
+ * that is missing.
+ */
 export function columnsOf(path: string, mapping: Mapping, fields: readonly string[]): Columns {
   const names = fields.map((name) => name.trim());
   const find = (column: string | number | undefined): number => {
