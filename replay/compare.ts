@@ -107,7 +107,10 @@ function withoutPlace(codec: Codec, record: LogRecord): LogRecord {
 /** "topic/partition/offset" */
 const POSITION = /^[a-z0-9.]+\/\d+\/\d+$/;
 
-/** An import sets lines of files aside in `rejected` by itself (the source of such an event ends so); a what-if replay of its log has no file. */
+/**
+ * An import sets lines of files aside in `rejected` by itself (the source of such an event ends so); a what-if replay of
+ * its log has no file.
+ */
 function isSetAsideLine({ topic, headers }: LogRecord): boolean {
   return topic === 'rejected' && headers.source.endsWith(' rejected');
 }

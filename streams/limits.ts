@@ -45,7 +45,10 @@ export const MAX_STEPS_UNDER_WAY = 2;
 export const RECONNECT_WITHIN_MS = 15 * MINUTE_MS;
 /** Readings stamped later than the latest tick plus this are rejected (a meter clock in 2038). */
 export const MAX_FUTURE_MS = 10 * MINUTE_MS;
-/** The ticks of a clock that was down may lag so far behind the time at which a delivery became known; beyond it that time is not believed. */
+/**
+ * The ticks of a clock that was down may lag so far behind the time at which a delivery became known; beyond it that time
+ * is not believed.
+ */
 export const MAX_CLOCK_LAG_MS = 7 * DAY_MS;
 /** Readings of so many hours before the latest tick stay in memory; older ones revise by reload of their day. */
 export const HOT_MS = 4 * HOUR_MS;

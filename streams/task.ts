@@ -93,7 +93,8 @@ export class Task {
     if (state.label !== null && state.label !== label)
       throw new IflexError(
         'CONFIG_INVALID',
-        `The state of task ${partition} belongs to other processors or settings (${state.label}, now ${label}). Replay into a new namespace, or run the code that wrote it.`,
+        `The state of task ${partition} belongs to other processors or settings (${state.label}, now ${label}). ` +
+          'Replay into a new namespace, or run the code that wrote it.',
       );
     this.drive = new Drive({ processors, codec, run: run?.id }, this.suspects);
     if (state.snapshot) this.drive.applyState(state.snapshot);

@@ -49,7 +49,7 @@ export const TOPICS: readonly Topic[] = [
   fact('ticks', 'Tick', 'partition', 'Stream time of every partition: what closes windows.'),
   fact('sites', 'SiteDeclared', 'site', 'Sites, their points and time zone; the latest declaration counts.'),
   fact('configuration', 'PilotDeclared', 'pilot', 'Pilots: country, zone, providers.'),
-  fact('day.reloaded', 'DayReloaded', 'site', 'Raw readings of one point and UTC day, read back to revise windows older than the hot state.'),
+  fact('day.reloaded', 'DayReloaded', 'site', 'Raw readings of a point and UTC day, read back to revise windows older than the hot state.'),
   fact('weather.forecasts', 'WeatherForecast', 'area', 'Draft: issued forecasts, by area.', true),
   fact('weather.observations', 'WeatherObservation', 'area', 'Draft: observed weather, by area.', true),
   fact('tariffs', 'TariffDeclared', 'area', 'Draft: tariffs and prices, by zone.', true),
@@ -65,7 +65,7 @@ export const TOPICS: readonly Topic[] = [
   derived('notices', 'DataNotice', 'site', 'What the data show about themselves: doubles, resets, swaps, stuck meters, outliers.'),
   { ...derived('rejected', 'Rejected', 'site', 'Whatever could not be used, with bytes and reason.'), cleanup: 'keep' },
   derived('runs', 'RunStarted', 'partition', 'What made the outputs of each run of a task: code, configuration, seed, models, schemas.'),
-  { ...derived('sites.latest', 'SiteDeclared', 'site', 'Latest declaration of each site, for readers that start late.'), cleanup: 'compact' },
+  { ...derived('sites.latest', 'SiteDeclared', 'site', 'Latest declaration of each site, for those that start late.'), cleanup: 'compact' },
 ];
 
 export const READINGS_TOPICS = ['meter.readings', 'sensor.readings'] as const;

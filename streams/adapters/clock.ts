@@ -113,12 +113,18 @@ export async function runClock({ log, codec, nowMs, warn, signal }: ClockOptions
 /** What it means that the latest tick is so far ahead of the clock. */
 export function leadText({ nowMs, aheadMs }: Pick<ClockLead, 'nowMs' | 'aheadMs'>): string {
   const [latest, now] = [nowMs + aheadMs, nowMs].map(timeText);
-  return `The latest tick is of ${latest}, ${spanText(aheadMs)} ahead of the clock (${now}): until then no window closes. Set the clock right; if it was wrong before, replay what came until now into a new namespace.`;
+  return (
+    `The latest tick is of ${latest}, ${spanText(aheadMs)} ahead of the clock (${now}): until then no window closes. ` +
+    'Set the clock right; if it was wrong before, replay what came until now into a new namespace.'
+  );
 }
 
 function stepText(nowMs: number, stepMs: number): string {
   const [latest, now] = [nowMs - stepMs, nowMs].map(timeText);
-  return `The clock steps ${spanText(stepMs)}, from the latest tick (${latest}) to ${now}. If that is not the time, stop, set the clock right, and replay what came until now into a new namespace.`;
+  return (
+    `The clock steps ${spanText(stepMs)}, from the latest tick (${latest}) to ${now}. ` +
+    'If that is not the time, stop, set the clock right, and replay what came until now into a new namespace.'
+  );
 }
 
 function timeText(timeMs: number): string {
