@@ -19,7 +19,10 @@ export interface RecordHeaders {
   causes?: string;
   /** Derived events: id of the `runs` event. */
   run?: string;
-  /** W3C trace context, passed through. */
+  /**
+   * W3C trace context of who delivered, as they gave it: it stays with the record, in reads, taps and replays. Derived
+   * events have none, as they come of many records; the first of their `causes` names the one that they were made at.
+   */
   traceparent?: string;
 }
 

@@ -222,6 +222,9 @@ describe('text of rows', () => {
         ['content-type', 'application/avro'],
       ],
     );
+    const traced = recordOf('meter.readings', codec.encode('ReadingsDelivery', delivery));
+    traced.headers = { ...traced.headers, traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' };
+    assert.equal(form.rowsOf(traced)[0].traceparent, traced.headers.traceparent);
     const names = headerLine('csv', form.columns).trimEnd().split(',');
     assert.deepEqual(names.slice(names.indexOf('id') + 1), [...CLOUD_EVENT_HEADERS, 'problem']);
     assert.ok(!('ce_id' in rowsOf('meter.readings', delivery)[0]));

@@ -58,6 +58,17 @@ test('what is known survives in the state', () => {
   assert.equal(noticeOf(run(restored, [records[1]])[0]).knownAtMs, 500);
 });
 
+test('a trace context stays with the fact that has it; what is derived leads to it by its causes, and has no other id', () => {
+  const plain = fact('a', 1, 500);
+  const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+  const traced = { ...plain, headers: { ...plain.headers, traceparent } };
+  const derivedOf = (record: typeof plain) => run(new Drive({ processors: [probe], codec }), asLogRecords([record]))[0].headers;
+  const { causes, ...others } = derivedOf(traced);
+  assert.equal(causes?.split(' ')[0], `${plain.headers.source}#1`);
+  assert.ok(!('traceparent' in others));
+  assert.deepEqual(derivedOf(traced), derivedOf(plain));
+});
+
 test('equal events of one trigger are numbered: each has an id of its own, the same in every run', () => {
   const twice: Processor = {
     ...probe,
