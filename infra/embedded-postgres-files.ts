@@ -24,6 +24,7 @@ import { cp } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { IflexError } from '../streams/errors.ts';
+import { makeFolders } from '../streams/make-folders.ts';
 
 /** The account `nobody` of most systems: PostgreSQL refuses to run as root. */
 const UNPRIVILEGED = { uid: 65534, gid: 65534 };
@@ -70,12 +71,8 @@ function serverUser(): Place['user'] {
 export function prepareStateFolder(folder: string): string {
   const user = serverUser();
   try {
-    const made = mkdirSync(folder, { recursive: true });
     // A umask may have taken bits away that the server's user needs.
-    for (let each = folder; made && each.length >= made.length; each = dirname(each)) {
-      chmodSync(each, user ? 0o755 : 0o700);
-      if (each === dirname(each)) break;
-    }
+    for (const made of makeFolders(folder)) chmodSync(made, user ? 0o755 : 0o700);
     accessSync(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new IflexError('CONFIG_INVALID', `The state folder ${folder} cannot be written. ${CURE}`, {}, error);

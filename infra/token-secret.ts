@@ -1,8 +1,9 @@
 /** The secret that signs access tokens: a file of the operator's, or one that we make in the state folder. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, linkSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { IflexError } from '../streams/errors.ts';
+import { makeFolders } from '../streams/make-folders.ts';
 import { defaultStateFolder } from './embedded-postgres.ts';
 import { PROJECT_FOLDER } from './engine.ts';
 
@@ -13,8 +14,13 @@ export function tokenSecret(stateFolder = defaultStateFolder(PROJECT_FOLDER)): B
   const given = process.env.IFLEX_TOKEN_SECRET_FILE;
   if (given) return readSecret(given);
   const path = join(stateFolder, 'token-secret');
-  mkdirSync(stateFolder, { recursive: true });
-  makeOnce(path);
+  try {
+    makeFolders(stateFolder);
+    makeOnce(path);
+  } catch (error) {
+    const why = `The secret of the tokens cannot be made in the state folder ${stateFolder}: ${(error as Error).message}.`;
+    throw new IflexError('CONFIG_INVALID', `${why} Set IFLEX_STATE to a folder that can be used, or IFLEX_TOKEN_SECRET_FILE.`, {}, error);
+  }
   if (process.platform !== 'win32' && (statSync(path).mode & 0o077) !== 0)
     throw new IflexError('CONFIG_INVALID', `Others can read ${path}. Run \`chmod 600\` on it, or delete it, which ends all tokens.`);
   return readSecret(path);

