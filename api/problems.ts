@@ -26,6 +26,8 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   NOT_READY: 503,
 };
 const RETRY_AFTER_SECONDS = 5;
+/** So many wrong parts of a request are told at once. */
+const MAX_ERRORS_TOLD = 10;
 
 export interface Problem {
   /** Address of the code's documentation, relative to the server. */
@@ -47,11 +49,13 @@ export function asIflexError(error: unknown): IflexError {
   if (error instanceof IflexError) return error;
   const { message, statusCode = 500, validation, validationContext } = error as FastifyError;
   if (validation) {
-    const errors = validation.map((wrong) => ({
+    const errors = validation.slice(0, MAX_ERRORS_TOLD).map((wrong) => ({
       in: [validationContext, ...wrong.instancePath.split('/').filter(Boolean)].join('.'),
       detail: detailOf(wrong),
     }));
-    return new IflexError('REQUEST_INVALID', errors.map(({ in: where, detail }) => `${where}: ${detail}`).join('; '), { errors });
+    const more = validation.length > MAX_ERRORS_TOLD ? [`and ${validation.length - MAX_ERRORS_TOLD} more`] : [];
+    const told = [...errors.map(({ in: where, detail }) => `${where}: ${detail}`), ...more];
+    return new IflexError('REQUEST_INVALID', told.join('; '), { errors });
   }
   if (statusCode === 413 || statusCode === 414) return new IflexError('REQUEST_TOO_LARGE', message);
   if (statusCode >= 400 && statusCode < 500) return new IflexError('REQUEST_INVALID', message);

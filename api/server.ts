@@ -57,8 +57,8 @@ export async function buildServer(deps: ApiDeps): Promise<Api> {
     forceCloseConnections: true,
     frameworkErrors: sendProblem,
     clientErrorHandler: answerUnreadable,
-    // Parameters that nobody knows are refused, not left out.
-    ajv: { customOptions: { removeAdditional: false, coerceTypes: true } },
+    // Parameters that nobody knows are refused, not left out; all that is wrong is told at once.
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: true, allErrors: true } },
   }).withTypeProvider<TypeBoxTypeProvider>() as Api;
   app.setErrorHandler(sendProblem);
   app.setNotFoundHandler((request, reply) => sendProblem(new IflexError('NOT_FOUND', 'There is nothing at this address.'), request, reply));

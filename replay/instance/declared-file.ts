@@ -1,6 +1,7 @@
 /** Declared files: YAML that people write, checked against a schema, with errors that say where and what to do. */
 import { readFileSync } from 'node:fs';
 import type { Static, TSchema } from 'typebox';
+import { Settings } from 'typebox/system';
 import { Value } from 'typebox/value';
 import { LineCounter, parseDocument } from 'yaml';
 import { IflexError } from '../../streams/errors.ts';
@@ -9,6 +10,9 @@ import { IflexError } from '../../streams/errors.ts';
 const MAX_DECLARED_BYTES = 1024 * 1024;
 /** So many problems of a file are told at once. */
 const MAX_PROBLEMS_TOLD = 10;
+/** A file is searched for problems until it has so many, so that one does not have to be corrected eight by eight. */
+const MAX_PROBLEMS_FOUND = 1_000;
+Settings.Set({ maxErrors: MAX_PROBLEMS_FOUND });
 
 /** Reads and checks a file. Throws CONFIG_INVALID that names file, line, field and what may stand there. */
 export function readDeclaredFile<Schema extends TSchema>(path: string, schema: Schema): Static<Schema> {
@@ -31,18 +35,20 @@ export function parseDeclared<Schema extends TSchema>(path: string, text: string
   if (broken) throw new IflexError('CONFIG_INVALID', `${path}:${lines.linePos(broken.pos[0]).line}: ${broken.message.split('\n')[0]}`);
   const value: unknown = document.toJS();
   if (value === null) throw new IflexError('CONFIG_INVALID', `${path} is empty.`);
-  const problems = problemsOf(schema, value).map(({ at, message }) => {
+  const errors = Value.Errors(schema, value);
+  const problems = problemsOf(schema, errors).map(({ at, message }) => {
     const node = nearestNode(document, at);
     const line = node?.range ? `:${lines.linePos(node.range[0]).line}` : '';
     return `${path}${line}: ${message}`;
   });
-  if (problems.length > 0) throw new IflexError('CONFIG_INVALID', told(problems));
+  if (problems.length > 0) throw new IflexError('CONFIG_INVALID', told(problems, errors.length < MAX_PROBLEMS_FOUND));
   return value as Static<Schema>;
 }
 
-/** Several problems as one message. */
-export function told(problems: readonly string[]): string {
-  const more = problems.length > MAX_PROBLEMS_TOLD ? `\n… and ${problems.length - MAX_PROBLEMS_TOLD} more` : '';
+/** Several problems as one message; `areAll`: whether there are no others. */
+export function told(problems: readonly string[], areAll = true): string {
+  const left = problems.length - MAX_PROBLEMS_TOLD;
+  const more = left > 0 ? `\n… and ${left} ${areAll ? 'more' : 'or more others'}.` : '';
   return problems.slice(0, MAX_PROBLEMS_TOLD).join('\n') + more;
 }
 
@@ -52,9 +58,9 @@ interface Problem {
   message: string;
 }
 
-function problemsOf(schema: TSchema, value: unknown): Problem[] {
+function problemsOf(schema: TSchema, errors: ReturnType<typeof Value.Errors>): Problem[] {
   const problems: Problem[] = [];
-  for (const error of Value.Errors(schema, value)) {
+  for (const error of errors) {
     const at = error.instancePath.split('/').slice(1);
     const field = at.length === 0 ? 'the file' : at.join('.');
     const union = unionInWords(schema, error.schemaPath, at);

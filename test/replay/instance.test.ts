@@ -222,3 +222,23 @@ test('only what is new is declared; a site and a point of others cannot be claim
   edit(otherPath, /site-\w+/, instance.sites[0].siteId);
   assert.throws(() => newDeclarations(readInstance(other), known), /site site-\w+ belongs to the pilot/);
 });
+
+test('of a file with many problems ten are told, and how many more there are', () => {
+  const folder = newPilot();
+  const path = newSite(folder);
+  const fields = (count: number) => Array.from({ length: count }, (_, i) => `  - { name: 7, f${i}: 1 }`).join('\n');
+  edit(path, /points:[\s\S]*$/, `points:\n${fields(12)}\n`);
+  const told = () => {
+    try {
+      readInstance(folder);
+    } catch (error) {
+      return (error as Error).message.split('\n');
+    }
+    return [];
+  };
+  // What it lacks, what it has too much, and its name.
+  const problemsOfPoint = 3;
+  assert.deepEqual([told().length, told().at(-1)], [11, `… and ${12 * problemsOfPoint - 10} more.`]);
+  edit(path, /points:[\s\S]*$/, `points:\n${fields(400)}\n`);
+  assert.match(told().at(-1) ?? '', /^… and \d{3} or more others\.$/);
+});
