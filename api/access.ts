@@ -2,6 +2,7 @@
  * Who may reach which route. Every route declares what it reads; one that does not cannot be registered. The decision is
  * `decide` of streams/security; here is only where subject and resource come from.
  */
+import { METHODS } from 'node:http';
 import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify';
 import type { SiteRow } from '../projections/queries/find-site.ts';
 import { IflexError } from '../streams/errors.ts';
@@ -45,11 +46,13 @@ export interface AccessDeps {
   findSite(siteId: string): Promise<SiteRow | null>;
 }
 
-export const OTHER_METHODS = ['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE'];
+/** All that can be read as a method but for reading; CONNECT never gets to a route. */
+export const OTHER_METHODS = METHODS.filter((method) => !['GET', 'HEAD', 'CONNECT'].includes(method));
 
 /** Puts the guard before every route that is registered afterwards. */
 export function guardRoutes(app: FastifyInstance, deps: AccessDeps): void {
   const routes: GuardedRoute[] = [];
+  for (const method of OTHER_METHODS) if (!app.supportedMethods.includes(method)) app.addHttpMethod(method);
   app.decorate('guardedRoutes', routes);
   app.decorateRequest('subject', null);
   app.decorateRequest('site', null);

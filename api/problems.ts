@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { ERROR_CODES, type ErrorCode, IflexError } from '../streams/errors.ts';
 import { databaseError } from '../streams/postgres.ts';
@@ -99,7 +100,7 @@ export function headersOf({ code, details }: IflexError, reply: FastifyReply): v
   reply.header('cache-control', 'no-store');
 }
 
-/** What cannot be read as HTTP has no request and no reply: the answer is written as it goes over the line. */
+/** What cannot be read as HTTP has no request and no reply. */
 export function answerUnreadable({ code }: { code?: string }, socket: Socket): void {
   if (code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
@@ -109,13 +110,26 @@ export function answerUnreadable({ code }: { code?: string }, socket: Socket): v
     code === 'HPE_HEADER_OVERFLOW'
       ? new IflexError('REQUEST_TOO_LARGE', 'The headers of the request are too long.')
       : new IflexError('REQUEST_INVALID', 'This is not a request that can be read as HTTP.');
-  const body = JSON.stringify(problemOf(error, { url: '', id: randomUUID() }));
+  answerOnLine(error, socket);
+}
+
+/** CONNECT asks for a tunnel, which the web framework never hears of. */
+export function refuseTunnel({ url = '' }: { url?: string }, socket: Duplex): void {
+  answerOnLine(new IflexError('METHOD_NOT_ALLOWED', 'This server is no proxy.'), socket, url, ['allow: GET, HEAD']);
+}
+
+/** Writes the answer as it goes over the line. */
+function answerOnLine(error: IflexError, socket: Duplex, url = '', headers: readonly string[] = []): void {
+  const body = JSON.stringify(problemOf(error, { url, id: randomUUID() }));
   const status = statusOf(error.code);
   const head = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
     `content-type: ${PROBLEM_TYPE}`,
     `content-length: ${Buffer.byteLength(body)}`,
+    ...headers,
   ];
+  // Who has gone away meanwhile needs no answer.
+  socket.on('error', () => {});
   socket.end(`${[...head, 'cache-control: no-store', 'connection: close'].join('\r\n')}\r\n\r\n${body}`);
 }
 

@@ -37,7 +37,8 @@ function nextAddress(request: FastifyRequest, cursor: string): string {
 export function formatOf(request: FastifyRequest): 'json' | 'csv' {
   const { format } = request.query as { format?: 'json' | 'csv' };
   if (format !== undefined) return format;
-  const accept = request.headers.accept ?? '*/*';
+  // Nothing said is nothing refused.
+  const accept = request.headers.accept?.trim() || '*/*';
   const json = likingOf(accept, 'application', 'json');
   const csv = likingOf(accept, 'text', 'csv');
   if (json === 0 && csv === 0) throw new IflexError('NOT_ACCEPTABLE', 'There are application/json and text/csv.');

@@ -14,7 +14,7 @@ import { MAX_REQUESTS_UNDER_WAY, MAX_URL_BYTES } from '../streams/limits.ts';
 import type { Pool } from '../streams/postgres.ts';
 import type { Subject } from '../streams/security/decide.ts';
 import { guardRoutes } from './access.ts';
-import { answerUnreadable, sendProblem } from './problems.ts';
+import { answerUnreadable, refuseTunnel, sendProblem } from './problems.ts';
 import { tagAnswers } from './representation.ts';
 import { registerDocumentation } from './routes/documentation.ts';
 import { registerForecasts } from './routes/forecasts.ts';
@@ -57,9 +57,14 @@ export async function buildServer(deps: ApiDeps): Promise<Api> {
     forceCloseConnections: true,
     frameworkErrors: sendProblem,
     clientErrorHandler: answerUnreadable,
+    // The server of Node would refuse it without a word; `boundRequests` says what is missing.
+    http: { requireHostHeader: false },
     // Parameters that nobody knows are refused, not left out; all that is wrong is told at once.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true, allErrors: true } },
   }).withTypeProvider<TypeBoxTypeProvider>() as Api;
+  app.server.on('connect', refuseTunnel);
+  // An expectation that nobody knows is none (RFC 9110, 10.1.1); Node would refuse it without a word.
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   app.setErrorHandler(sendProblem);
   app.setNotFoundHandler((request, reply) => sendProblem(new IflexError('NOT_FOUND', 'There is nothing at this address.'), request, reply));
   boundRequests(app);
@@ -100,6 +105,8 @@ function boundRequests(app: FastifyInstance): void {
     if (underWay > MAX_REQUESTS_UNDER_WAY) throw new IflexError('OVERLOADED', 'Too many requests are under way. Try again soon.');
     if (request.url.length > MAX_URL_BYTES)
       throw new IflexError('REQUEST_TOO_LARGE', `An address has at most ${MAX_URL_BYTES} characters.`);
+    if (request.headers.host === undefined && request.raw.httpVersion === '1.1')
+      throw new IflexError('REQUEST_INVALID', 'The request has no Host header.');
     if (NUL.test(request.url)) throw new IflexError('REQUEST_INVALID', 'The address contains a NUL character (%00).');
     reply.header('x-content-type-options', 'nosniff');
   });

@@ -12,7 +12,7 @@ const LAST_MS = Date.UTC(2200, 0, 1) + 12 * HOUR_MS;
 /** What RFC 3339 can say with every offset (its years have four digits); data may be stamped with any such time. */
 export const FIRST_RENDERED_MS = -6e13;
 export const LAST_RENDERED_MS = Date.UTC(9999, 11, 30);
-const FORM = /^(\d{4}-\d\d-\d\d)(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d))?$/;
+const FORM = /^(\d{4}-\d\d-\d\d)(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d))?$/;
 
 /** The name of a zone as the database of zones writes it; throws REQUEST_INVALID. */
 export function timeZoneOf(text: string): string {
@@ -24,10 +24,13 @@ export function timeZoneOf(text: string): string {
   }
 }
 
-/** An instant (UTC epoch ms) of "2026-03-29T00:00:00+02:00", or of "2026-03-29", the start of the local day. */
+/**
+ * An instant (UTC epoch ms) of "2026-03-29T00:00:00+02:00", or of "2026-03-29", the start of the local day. Of a fraction
+ * the whole milliseconds count.
+ */
 export function instantOf(text: string, timeZone: string, name: string): number {
   // A plus sign that was not escaped arrives as a space.
-  const written = text.replace(/ (\d\d:\d\d)$/, '+$1');
+  const written = text.replace(/ (\d\d:\d\d)$/, '+$1').toUpperCase();
   const match = FORM.exec(written);
   const [, date] = match ?? [];
   const dayMs = Date.parse(`${date}T00:00:00Z`);

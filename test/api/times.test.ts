@@ -14,6 +14,8 @@ describe('times of requests', () => {
     assert.equal(instantOf('2026-03-29T00:00:00Z', 'UTC', 'from'), at('2026-03-29T00:00:00Z'));
     assert.equal(instantOf('2026-03-29T02:30+02:00', 'UTC', 'from'), at('2026-03-29T00:30:00Z'));
     assert.equal(instantOf('2026-03-29T02:30:00.250 02:00', 'UTC', 'from'), at('2026-03-29T00:30:00.250Z'), 'a plus that was not escaped');
+    assert.equal(instantOf('2026-03-29T02:30:00.250999+00:00', 'UTC', 'from'), at('2026-03-29T02:30:00.250Z'), 'as Python writes it');
+    assert.equal(instantOf('2026-03-29t02:30:00z', 'UTC', 'from'), at('2026-03-29T02:30:00Z'));
     assert.equal(instantOf('2026-03-29', 'Europe/Helsinki', 'from'), at('2026-03-28T22:00:00Z'));
     assert.equal(instantOf('2026-03-30', 'Europe/Helsinki', 'from'), at('2026-03-29T21:00:00Z'));
     assert.equal(instantOf('2026-01-01', 'Pacific/Kiritimati', 'from'), at('2025-12-31T10:00:00Z'));
