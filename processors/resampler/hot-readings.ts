@@ -1,5 +1,6 @@
 import { MAX_HOT_READINGS } from '../../streams/limits.ts';
 import type { StateReader, StateWriter } from '../../streams/state-bytes.ts';
+import type { ReadingRun } from './reading-run.ts';
 
 /** What became of a reading on its way into the hot state. */
 export type Insertion = 'appended' | 'inserted' | 'same' | 'conflict' | 'full';
@@ -11,6 +12,23 @@ export interface Readings {
   value(i: number): number;
   quality(i: number): number;
   device(i: number): number;
+}
+
+/** Readings as a delivery has them: differences of starts, values, and one quality for each or for all. */
+export interface ReadingColumns {
+  readonly startMs: readonly number[];
+  readonly values: readonly number[];
+  readonly quality: Uint8Array;
+}
+
+/** What a reading must keep to be the next one of a run; rises are those from the reading before. */
+export interface RunBounds {
+  earliestMs: number;
+  latestMs: number;
+  /** Largest value, of either sign. */
+  limit: number;
+  lowestRise: number;
+  highestRise: number;
 }
 
 const OFFSET_LIMIT = 0xffff_ffff;
@@ -106,6 +124,29 @@ export class HotReadings implements Readings {
     return low;
   }
 
+  /** Copies the readings from the index on, up to and with the first that starts at or after the time. */
+  unpack(from: number, throughMs: number, into: ReadingRun): void {
+    const { count, baseMs, bytes } = this;
+    const { starts, values, marks } = into;
+    let copied = 0;
+    if (this.wide) {
+      for (let i = from; i < count && (copied === 0 || starts[copied - 1] < throughMs); i++, copied++) {
+        starts[copied] = this.startMs(i);
+        values[copied] = this.value(i);
+        marks[copied] = this.mark(i);
+      }
+    } else {
+      let startMs = Number.NEGATIVE_INFINITY;
+      for (let at = from * NARROW.stride, end = count * NARROW.stride; at < end && startMs < throughMs; at += NARROW.stride) {
+        startMs = baseMs + bytes.getUint16(at, true) * NARROW_UNIT_MS;
+        starts[copied] = startMs;
+        values[copied] = bytes.getFloat32(at + NARROW.valueAt, true);
+        marks[copied++] = bytes.getUint8(at + NARROW.markAt);
+      }
+    }
+    into.count = copied;
+  }
+
   /** A later delivery of the same start counts; `same` and `conflict` tell whether it said the same. */
   insert(startMs: number, value: number, mark: number): Insertion {
     if (startMs > this.lastStartMs) return this.append(startMs, value, mark) ? 'appended' : 'full';
@@ -145,6 +186,45 @@ export class HotReadings implements Readings {
       }
     }
     return this.appendAny(startMs, value, mark);
+  }
+
+  /**
+   * Takes readings from the i-th on while each is later than all others, within the bounds, and fits as memory stands;
+   * gives the index of the first that does not. `startMs` are differences, the first one to `previousMs`.
+   */
+  appendRun(
+    { startMs: steps, values, quality }: ReadingColumns,
+    from: number,
+    previousMs: number,
+    device: number,
+    bounds: RunBounds,
+  ): number {
+    const { count: held, capacity, bytes, baseMs } = this;
+    if (this.wide || held === 0) return from;
+    const { earliestMs, latestMs, limit, lowestRise, highestRise } = bounds;
+    const to = Math.min(values.length, from + capacity - held);
+    const each = quality.length > 1 ? 1 : 0;
+    let lastMs = this.lastStartMs;
+    let lastValue = this.value(held - 1);
+    let startMs = previousMs;
+    let i = from;
+    for (let at = held * NARROW.stride; i < to; i++, at += NARROW.stride) {
+      startMs += steps[i];
+      const value = values[i];
+      if (!(startMs > lastMs && startMs >= earliestMs && startMs <= latestMs)) break;
+      if (!(value <= limit && value >= -limit && value - lastValue >= lowestRise && value - lastValue <= highestRise)) break;
+      const seconds = (startMs - baseMs) / NARROW_UNIT_MS;
+      const offset = seconds | 0;
+      if (!(offset === seconds && offset <= NARROW_SPAN && offset >= 0 && Math.fround(value) === value)) break;
+      bytes.setUint16(at, offset, true);
+      bytes.setFloat32(at + NARROW.valueAt, value, true);
+      bytes.setUint8(at + NARROW.markAt, device | quality[i * each]);
+      lastMs = startMs;
+      lastValue = value;
+    }
+    this.count = held + i - from;
+    this.lastStartMs = lastMs;
+    return i;
   }
 
   private appendAny(startMs: number, value: number, mark: number): boolean {

@@ -12,11 +12,14 @@ import {
 } from '../../streams/limits.ts';
 import type { Emit, ProcessorEvent, Reject } from '../../streams/processor.ts';
 import { seriesProblem, WORST_QUALITY } from '../../streams/reading-columns.ts';
+import type { RunBounds } from './hot-readings.ts';
 import { type PointState, REASON_CORRECTED, REASON_LATE } from './point-state.ts';
 import type { SiteState } from './resampler.ts';
 import { affectedFromMs, affectedToMs, bearsOnHot, registerChange, waitMs } from './segments.ts';
 import { STEP_MS } from './window-scratch.ts';
 
+/** Half as much as none counts between two readings of a register, so that jitter makes no difference. */
+const MAX_PLAIN_RISE = MAX_INTERVAL_MILLI_WH / 2;
 /** Times that fit the wire. */
 const EARLIEST_MS = 0;
 
@@ -60,19 +63,36 @@ export function takeNextReading(point: PointState, series: PointReadings, stream
   if (!(startMs > hot.lastStartMs && startMs >= point.closedToMs && startMs <= streamTimeMs + MAX_FUTURE_MS)) return false;
   if (!(value <= valueLimit && value >= -valueLimit && quality <= WORST_QUALITY)) return false;
   if (point.openedFromMs === Number.POSITIVE_INFINITY) return false;
-  if (point.isRegister && !goesOn(point, startMs, value)) return false;
+  if (point.isRegister && !registerGoesOn(point, startMs, value)) return false;
   if (!hot.append(startMs, value, (point.latestDevice << 2) | quality)) return false;
   point.touched = point.news = true;
   return true;
 }
 
 /** Whether a register's reading is one that nothing has to be told of, and bears on no closed window. */
-function goesOn({ hot, latestDevice, closedToMs }: PointState, startMs: number, value: number): boolean {
+function registerGoesOn(point: PointState, startMs: number, value: number): boolean {
+  const { hot, latestDevice } = point;
+  if (!goesOn(point, latestDevice) || startMs - hot.lastStartMs > MAX_REGISTER_GAP_MS) return false;
+  const rise = value - hot.value(hot.count - 1);
+  return rise >= 0 && rise <= MAX_PLAIN_RISE;
+}
+
+/** Whether the next readings in order may need nothing but their place: the point is open, and a register is at the same device. */
+function goesOn({ isRegister, hot, openedFromMs, closedToMs }: PointState, device: number): boolean {
+  if (openedFromMs === Number.POSITIVE_INFINITY) return false;
   const last = hot.count - 1;
-  if (last < 0 || hot.lastStartMs < closedToMs || startMs - hot.lastStartMs > MAX_REGISTER_GAP_MS) return false;
-  const rise = value - hot.value(last);
-  // Half as much as none counts between two readings, so that jitter makes no difference.
-  return rise >= 0 && rise <= MAX_INTERVAL_MILLI_WH / 2 && hot.device(last) === latestDevice;
+  return !isRegister || (last >= 0 && hot.lastStartMs >= closedToMs && hot.device(last) === device);
+}
+
+/** A run spans hours at most, so that no gap of a register is as long as one that has to be told. */
+function runBounds({ isRegister, closedToMs, valueLimit }: PointState, latestMs: number): RunBounds {
+  return {
+    earliestMs: closedToMs,
+    latestMs,
+    limit: valueLimit,
+    lowestRise: isRegister ? 0 : Number.NEGATIVE_INFINITY,
+    highestRise: isRegister ? MAX_PLAIN_RISE : Number.POSITIVE_INFINITY,
+  };
 }
 
 export function takeReadings(
@@ -90,21 +110,22 @@ export function takeReadings(
   const clockMs = clockOf(event);
   const latestMs = latestStartMs(clockMs, event.knownAtMs);
   const device = point.deviceIndex(series.deviceId) << 2;
-  const { quality } = series;
-  const limit = point.valueLimit;
+  const { startMs: steps, quality } = series;
+  const columns = { startMs: steps, values, quality };
   const each = quality.length > 1 ? 1 : 0;
   let intake: Intake | null = null;
   point.touched = point.news = true;
   let startMs = 0;
   for (let i = 0; i < values.length; i++) {
-    startMs += series.startMs[i];
-    const value = values[i];
-    const mark = device | quality[i * each];
-    // The usual case first: the next reading of an open point, in order.
-    const next = startMs > hot.lastStartMs && startMs >= point.closedToMs && startMs <= latestMs && point.appendsOnly;
-    if (next && value <= limit && value >= -limit && hot.append(startMs, value, mark)) continue;
+    // The usual case first: the next readings of an open point, in order.
+    if (goesOn(point, device >> 2)) {
+      const next = hot.appendRun(columns, i, startMs, device, runBounds(point, latestMs));
+      if (next > i) startMs = hot.lastStartMs;
+      if ((i = next) === values.length) break;
+    }
+    startMs += steps[i];
     intake ??= { site, point, event, clockMs, hotMs: hotFromMs(point, clockMs), emit, bad: null };
-    takeReading(intake, startMs, latestMs, value, mark);
+    takeReading(intake, startMs, latestMs, values[i], device | quality[i * each]);
   }
   intake?.bad?.report(series.pointId, reject);
 }

@@ -74,11 +74,6 @@ export class PointState {
     this.valueLimit = valueLimitOf(declared.kind);
   }
 
-  /** Whether a later reading needs nothing but its place: the point is open, and its readings do not bear on earlier ones. */
-  get appendsOnly(): boolean {
-    return !this.isRegister && this.openedFromMs !== Number.POSITIVE_INFINITY;
-  }
-
   /** Takes over other rules; `hotMs` is where the hot range began under those that it had until now. */
   declare(declared: PointDeclared, hotMs: number): void {
     this.completeFromMs = Math.max(this.completeFromMs, hotMs);

@@ -5,6 +5,7 @@
 import type { PointKind } from '../../schemas/types.ts';
 import { MAX_INTERVAL_MILLI_WH, MAX_REGISTER_GAP_MS } from '../../streams/limits.ts';
 import type { HotReadings, Readings } from './hot-readings.ts';
+import { ReadingRun } from './reading-run.ts';
 import { energyOf, QUALITY_ESTIMATED, QUALITY_MEASURED, QUALITY_MISSING, STEP_MS, type WindowScratch } from './window-scratch.ts';
 
 /** What of a point's declaration decides how its readings are understood. */
@@ -31,23 +32,28 @@ export function hasEnergy(kind: PointKind): boolean {
   return isEnergyKind(kind) || kind === 'MEAN_POWER' || kind === 'INSTANT_POWER';
 }
 
+/** Reused for every stretch: filled and read within one call. */
+const run = new ReadingRun();
+
 /** Fills the scratch with the windows of [fromMs, toMs), both on the five-minute grid. */
 export function computeWindows(readings: HotReadings, rules: PointRules, fromMs: number, toMs: number, out: WindowScratch): void {
-  const { kind } = rules;
+  const { kind, intervalMs } = rules;
   out.begin(fromMs, toMs);
-  if (!isEnergyKind(kind)) return layValues(readings, reachMs(rules), hasEnergy(kind), out);
-  out.empty();
-  if (kind === 'REGISTER') layRegister(readings, rules, out);
-  else layIntervals(readings, rules.intervalMs, out);
-  out.finishEnergy();
+  if (isEnergyKind(kind)) {
+    out.empty();
+    if (kind === 'REGISTER') layRegister(readings, rules, out);
+    else layIntervals(readings, intervalMs, out);
+    out.finishEnergy();
+  } else layValues(readings, reachMs(rules), hasEnergy(kind), out);
 }
 
 /** A value holds until the next reading starts, at most `holdMs`. One window after the other, so that its sums stay at hand. */
 function layValues(readings: HotReadings, holdMs: number, isPower: boolean, out: WindowScratch): void {
   const { fromMs, steps } = out;
-  const { count } = readings;
-  let i = Math.max(0, readings.firstAtOrAfter(fromMs) - 1);
-  let startMs = i < count ? readings.startMs(i) : Number.POSITIVE_INFINITY;
+  readings.unpack(Math.max(0, readings.firstAtOrAfter(fromMs) - 1), out.toMs, run);
+  const { starts, values, marks, count } = run;
+  let i = 0;
+  let startMs = count > 0 ? starts[0] : Number.POSITIVE_INFINITY;
   // The value at hand, and over what time it still holds.
   let value = 0;
   let quality = 0;
@@ -78,9 +84,9 @@ function layValues(readings: HotReadings, holdMs: number, isPower: boolean, out:
       }
       if (untilMs > edgeMs || startMs >= edgeMs) break;
       if (startMs >= fromMs) readingCount++;
-      value = readings.value(i);
-      quality = readings.quality(i);
-      const nextMs = ++i < count ? readings.startMs(i) : Number.POSITIVE_INFINITY;
+      value = values[i];
+      quality = marks[i] & 3;
+      const nextMs = ++i < count ? starts[i] : Number.POSITIVE_INFINITY;
       sinceMs = startMs;
       if (sinceMs < fromMs) sinceMs = fromMs;
       untilMs = startMs + holdMs;
@@ -95,28 +101,50 @@ function layValues(readings: HotReadings, holdMs: number, isPower: boolean, out:
 }
 
 function layIntervals(readings: HotReadings, intervalMs: number, out: WindowScratch): void {
-  for (let i = readings.firstAtOrAfter(out.fromMs - intervalMs); i < readings.count; i++) {
-    const startMs = readings.startMs(i);
+  readings.unpack(readings.firstAtOrAfter(out.fromMs - intervalMs), out.toMs, run);
+  const { starts, values, marks, count } = run;
+  for (let i = 0; i < count; i++) {
+    const startMs = starts[i];
     if (startMs >= out.toMs) return;
     out.count(startMs);
-    const quality = readings.quality(i);
-    if (quality !== QUALITY_MISSING) out.addEnergy(startMs, startMs + intervalMs, readings.value(i), quality);
+    const quality = marks[i] & 3;
+    if (quality !== QUALITY_MISSING) out.addEnergy(startMs, startMs + intervalMs, values[i], quality);
   }
 }
 
 function layRegister(readings: HotReadings, rules: PointRules, out: WindowScratch): void {
-  for (let i = Math.max(0, readings.firstAtOrAfter(out.fromMs) - 1); i < readings.count; i++) {
-    const startMs = readings.startMs(i);
+  const first = Math.max(0, readings.firstAtOrAfter(out.fromMs) - 1);
+  // With those before that its jitter is told by.
+  const from = Math.max(0, first - JITTER_LOOKBACK);
+  readings.unpack(from, out.toMs, run);
+  const { starts, values, marks, count } = run;
+  const longestMs = Math.min(spacingOf(rules), MAX_REGISTER_GAP_MS);
+  // So many steps in a row that did not fall: as many as are looked back upon, and nothing is steadied.
+  let ascending = 0;
+  for (let i = 0; i < count; i++) {
+    const startMs = starts[i];
     if (startMs >= out.toMs) return;
-    out.count(startMs);
-    if (i + 1 >= readings.count) return;
-    const change = registerChange(readings, i + 1, rules);
-    if (change.kind === 'SWAP' || change.kind === 'GAP') continue;
-    const endMs = readings.startMs(i + 1);
-    const spread = isGap(startMs, endMs, rules) || change.kind === 'RESET';
-    const quality = Math.max(readings.quality(i), readings.quality(i + 1), spread ? QUALITY_ESTIMATED : 0);
-    if (quality < QUALITY_MISSING) out.addEnergy(startMs, endMs, change.energyMilliWh, quality);
+    if (i >= first - from) out.count(startMs);
+    if (i + 1 >= count) return;
+    const endMs = starts[i + 1];
+    const rise = values[i + 1] - values[i];
+    const plain = rise >= 0 && rise <= MAX_INTERVAL_MILLI_WH && marks[i] >> 2 === marks[i + 1] >> 2 && endMs - startMs <= longestMs;
+    if (i >= first - from) {
+      const measured = ((marks[i] | marks[i + 1]) & 3) === QUALITY_MEASURED;
+      if (plain && measured && ascending >= JITTER_LOOKBACK) out.addEnergy(startMs, endMs, rise, QUALITY_MEASURED);
+      else layChange(i, startMs, endMs, rules, out);
+    }
+    ascending = plain ? ascending + 1 : 0;
   }
+}
+
+/** A pair of register readings that has to be looked at more closely. */
+function layChange(i: number, startMs: number, endMs: number, rules: PointRules, out: WindowScratch): void {
+  const change = registerChange(run, i + 1, rules);
+  if (change.kind === 'SWAP' || change.kind === 'GAP') return;
+  const spread = isGap(startMs, endMs, rules) || change.kind === 'RESET';
+  const quality = Math.max(run.quality(i), run.quality(i + 1), spread ? QUALITY_ESTIMATED : 0);
+  if (quality < QUALITY_MISSING) out.addEnergy(startMs, endMs, change.energyMilliWh, quality);
 }
 
 export interface RegisterChange {
@@ -150,7 +178,12 @@ export function registerChange(readings: Readings, i: number, rules: PointRules)
 }
 
 function isGap(startMs: number, endMs: number, rules: PointRules): boolean {
-  return endMs - startMs > 2 * Math.max(rules.intervalMs, STEP_MS);
+  return endMs - startMs > spacingOf(rules);
+}
+
+/** Readings of a register that lie further apart have a gap between them. */
+function spacingOf({ intervalMs }: PointRules): number {
+  return 2 * Math.max(intervalMs, STEP_MS);
 }
 
 /** The register's value with jitter taken out: the highest of the last few readings that lies within the jitter above. */
