@@ -27,6 +27,8 @@ const DOUBLED_SHARE = 0.005;
 const MAX_DELAY_MINUTES = 60;
 /** Ring of minutes, longer than any delay: deliveries of 60 readings begin an hour later. */
 const RING = 256;
+/** Records lie one after the other in memory of this size, as they do in what is read from a log or a socket. */
+const CHUNK_BYTES = 256 * 1024;
 const RESET_EVERY_MINUTES = 1_440;
 const SWAP_EVERY_MINUTES = 4_320;
 
@@ -134,10 +136,6 @@ export class ReadingsGenerator {
   next(silent = false): LogRecord[] {
     const { points, readingsPerDelivery } = this.options;
     this.records = [];
-    this.bytes = Buffer.allocUnsafeSlow(Math.max(64 * 1024, points * 400));
-    this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
-    this.memory = new DataView(this.bytes.buffer);
-    this.at = 0;
     const { minute } = this;
     if (!silent) for (let point = 0; point < points; point++) this.read(point, minute);
     const due = this.ring[minute % RING];
@@ -319,7 +317,7 @@ export class ReadingsGenerator {
 
   private open(): number {
     if (this.bytes.length - this.at < 8_192) {
-      this.bytes = Buffer.allocUnsafeSlow(Math.max(64 * 1024, this.options.points * 100));
+      this.bytes = Buffer.allocUnsafeSlow(CHUNK_BYTES);
       this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
       this.memory = new DataView(this.bytes.buffer);
       this.at = 0;

@@ -39,8 +39,8 @@ export interface RunResult {
 }
 
 const SETTLE_MINUTES = 140;
-/** About so many deliveries are generated, then taken in, so that they are near in memory to both sides. */
-const STRETCH_RECORDS = 5_000;
+/** About so many deliveries are generated, then taken in: near in memory to both sides, as what a task has just read. */
+const STRETCH_RECORDS = 1_000;
 const MAX_STRETCH_MINUTES = 120;
 
 /** The drive as tasks run it, except that what is emitted is handed over as a value and not made into a record. */
