@@ -37,7 +37,7 @@ export interface RetiredPoint {
 
 export const resampler: Processor<SiteState> = {
   name: 'resampler',
-  version: 3,
+  version: 4,
   reads: ['sites', 'meter.readings', 'sensor.readings', 'day.reloaded'],
   writes: ['resampled.5m', 'resampled.15m', 'resampled.60m', 'notices', 'revisions.requested', 'sites.latest'],
 
