@@ -15,6 +15,14 @@ interface Options {
   api: boolean;
 }
 
+const HELP = `
+Under a service manager: \`node infra/iflex.js run\` in the project folder, as npx passes no signal on.
+
+Examples
+  iflex run
+  iflex run --namespace trial --port 8081
+  iflex run --no-api`;
+
 export function registerRun(program: Command): void {
   program
     .command('run')
@@ -23,7 +31,7 @@ export function registerRun(program: Command): void {
     .option('--port <number>', 'port of the API on this machine', portOf, 8080)
     .option('--no-clock', 'append no ticks: stream time stands still until somebody else does')
     .option('--no-api', 'do not serve the API')
-    .addHelpText('after', '\nExamples\n  iflex run\n  iflex run --namespace trial --port 8081\n  iflex run --no-api')
+    .addHelpText('after', HELP)
     .action((options: Options) => withEngine((url) => run(url, options)));
 }
 

@@ -1,21 +1,22 @@
-/** `npm start` as a service manager runs it: whoever ends npm ends all that it started. */
+/** `npm start` and `iflex run` as a service manager runs them: whoever ends the first process ends all that it started. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { PROJECT_FOLDER } from '../../infra/engine.ts';
+import { lockNamespace } from '../../infra/namespace-lock.ts';
 import { openTestEngine } from '../engine.ts';
 
 const engine = await openTestEngine();
 
-test('a termination of npm ends the launcher, the command and its API', { timeout: 120_000 }, async (t) => {
+/** Starts a command, and waits until it serves; `address` is that of its API. */
+async function start(t: TestContext, command: string, args: string[]): Promise<{ leader: ChildProcess; address: string }> {
   const state = mkdtempSync(join(tmpdir(), 'iflex-stop-'));
-  const args = ['start', '--', '--days', '1', '--port', '0', '--namespace', engine.namespace()];
   // A group of its own: whatever would be left of it is ended after the test.
-  const npm = spawn('npm', args, {
+  const leader = spawn(command, args, {
     cwd: PROJECT_FOLDER,
     env: { ...process.env, DATABASE_URL: engine.url, IFLEX_STATE: state },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -23,25 +24,44 @@ test('a termination of npm ends the launcher, the command and its API', { timeou
   });
   t.after(() => {
     try {
-      process.kill(-npm.pid!, 'SIGKILL');
+      process.kill(-leader.pid!, 'SIGKILL');
     } catch {
       // Nothing is left, as it should be.
     }
     rmSync(state, { recursive: true });
   });
   let printed = '';
-  npm.stderr.setEncoding('utf8').on('data', (text) => (printed += text));
-  npm.stdout.setEncoding('utf8').on('data', (text) => (printed += text));
-  const closed = once(npm, 'close');
+  leader.stderr.setEncoding('utf8').on('data', (text) => (printed += text));
+  leader.stdout.setEncoding('utf8').on('data', (text) => (printed += text));
+  const closed = once(leader, 'close');
   while (!printed.includes('Ctrl-C stops.')) {
-    await Promise.race([once(npm.stdout, 'data'), closed]);
-    assert.equal(npm.exitCode, null, printed);
+    await Promise.race([once(leader.stdout, 'data'), closed]);
+    assert.equal(leader.exitCode, null, printed);
   }
-  const address = /http:\/\/127\.0\.0\.1:\d+/.exec(printed)?.[0] ?? assert.fail(printed);
+  return { leader, address: /http:\/\/127\.0\.0\.1:\d+/.exec(printed)?.[0] ?? assert.fail(printed) };
+}
+
+/** Signals the first process alone; with what it ended, once nothing of it is left. */
+async function end({ leader, address }: Awaited<ReturnType<typeof start>>, signal: NodeJS.Signals) {
   assert.equal((await fetch(`${address}/health`)).status, 200);
-  npm.kill('SIGTERM');
+  leader.kill(signal);
   // The pipes are closed once the last process that writes into them is gone.
-  await closed;
+  const ended = await once(leader, 'close');
   await assert.rejects(fetch(`${address}/health`));
-  assert.throws(() => process.kill(-npm.pid!, 0), { code: 'ESRCH' });
+  assert.throws(() => process.kill(-leader.pid!, 0), { code: 'ESRCH' });
+  return ended;
+}
+
+test('a termination of npm ends the launcher, the command and its API', { timeout: 120_000 }, async (t) => {
+  const args = ['start', '--', '--days', '1', '--port', '0', '--namespace', engine.namespace()];
+  await end(await start(t, 'npm', args), 'SIGTERM');
 });
+
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
+  test(`${signal} to the launcher ends a running pipeline cleanly`, { timeout: 120_000 }, async (t) => {
+    const namespace = engine.namespace();
+    const running = await start(t, process.execPath, ['infra/iflex.js', 'run', '--port', '0', '--namespace', namespace]);
+    assert.deepEqual(await end(running, signal), [0, null]);
+    // Free again: the next pipeline can start at once.
+    await (await lockNamespace(engine.url, namespace)).end();
+  });
