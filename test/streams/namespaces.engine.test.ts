@@ -44,7 +44,8 @@ describe('namespaces', () => {
       // Both have seen that it is there, and wait for its tables.
       for (let waiting = 0; waiting < 2; ) {
         const { rows } = await watch.query(
-          "SELECT count(*)::int AS waiting FROM pg_stat_activity WHERE application_name = 'iflex namespaces' AND wait_event_type = 'Lock' AND $1 = ANY (pg_blocking_pids(pid))",
+          `SELECT count(*)::int AS waiting FROM pg_stat_activity
+           WHERE application_name = 'iflex namespaces' AND wait_event_type = 'Lock' AND $1 = ANY (pg_blocking_pids(pid))`,
           [(await client.query('SELECT pg_backend_pid() AS pid')).rows[0].pid],
         );
         waiting = rows[0].waiting;
