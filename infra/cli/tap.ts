@@ -66,11 +66,15 @@ interface Places {
 }
 
 /** Options are refused before anything is started. */
-function checked(topic: string, { from, to, follow }: TapCommand): { places: Places; schemaText: string } {
+function checked(topic: string, { from, to, follow, key }: TapCommand): { places: Places; schemaText: string } {
   const row = findTopic(topic);
   if (!row) throw new IflexError('TOPIC_UNKNOWN', `There is no topic "${topic}". \`iflex topics\` lists them.`);
   if (row.draft) throw new IflexError('CONFIG_INVALID', `The topic ${topic} is a draft: nothing writes it yet.`);
   if (follow && to !== undefined) throw new IflexError('CONFIG_INVALID', '--follow has no end: leave out --to, or --follow.');
+  if (from === 'end' && !follow)
+    throw new IflexError('CONFIG_INVALID', '--from end: nothing lies after it yet. Add --follow to wait for it.');
+  if (key !== undefined && row.key === 'partition' && !(/^\d{1,9}$/.test(key) && Number(key) < row.partitions))
+    throw new IflexError('CONFIG_INVALID', `--key ${key}: the keys of ${topic} are its partitions, 0 to ${row.partitions - 1}.`);
   const places: Places = {
     from: from === undefined ? { offset: 0 } : placeOf(from, '--from'),
     to: to === undefined ? 'end' : placeOf(to, '--to'),
@@ -89,6 +93,11 @@ function isAfter(from: TapPlace, to: TapPlace): boolean {
 function placeOf(text: string, option: string): TapPlace {
   if (text === 'end') return 'end';
   if (/^\d{1,15}$/.test(text)) return { offset: Number(text) };
+  if (!/^\d{4}-/.test(text))
+    throw new IflexError(
+      'CONFIG_INVALID',
+      `${option} ${text} is not a place. Write an offset (1200), a day in UTC (2026-03-29), a time with its zone (2026-03-29T01:00+02:00), or end.`,
+    );
   return { appendedMs: instantOf(text, option) };
 }
 

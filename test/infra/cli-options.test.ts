@@ -35,7 +35,12 @@ describe('options that do not go together, or mean nothing', () => {
   const refusals: [RegExp, ...string[]][] = [
     [/There is no topic "meter". `iflex topics` lists them./, 'tap', 'meter'],
     [/The topic tariffs is a draft/, 'tap', 'tariffs'],
-    [/--from noon is not a time/, 'tap', 'ticks', '--from', 'noon'],
+    [/--from noon is not a place. Write an offset \(1200\), a day .* or end/, 'tap', 'ticks', '--from', 'noon'],
+    [/--to -5 is not a place/, 'tap', 'ticks', '--to', '-5'],
+    [/--from 2026-03-29T01:00 is not a time/, 'tap', 'ticks', '--from', '2026-03-29T01:00'],
+    [/--from end: nothing lies after it yet. Add --follow/, 'tap', 'ticks', '--from', 'end', '--to', '5'],
+    [/--key 12: the keys of ticks are its partitions, 0 to 11/, 'tap', 'ticks', '--key', '12'],
+    [/--key site-1: the keys of ticks are/, 'tap', 'ticks', '--key', 'site-1', '--follow'],
     [/--follow has no end/, 'tap', 'ticks', '--follow', '--to', 'end'],
     [/--from 5 is after --to 3/, 'tap', 'ticks', '--from', '5', '--to', '3'],
     [/--from 2026-03-02 is after --to 2026-03-01/, 'tap', 'ticks', '--from', '2026-03-02', '--to', '2026-03-01'],
