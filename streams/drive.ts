@@ -6,7 +6,7 @@
 import { bodyOf, type Codec, CodecError } from '../schemas/codec.ts';
 import type { ErrorCode } from './errors.ts';
 import { type LogRecord, type NewRecord, SharingRecord } from './event-log.ts';
-import { isInitial, type KeyMemory } from './key-memory.ts';
+import { isFailedTickTold, isInitial, type KeyMemory } from './key-memory.ts';
 import { MAX_EVENT_BYTES } from './limits.ts';
 import type { Emit, Processor, ProcessorEvent, RejectedPlace } from './processor.ts';
 import { ReadRanges } from './read-ranges.ts';
@@ -32,7 +32,8 @@ export interface DriveOptions {
   run?: string;
 }
 
-const STATE_FORM = 2;
+/** Of the bytes of state; part of the label under which they are kept. */
+export const STATE_FORM = 3;
 /** Records whose readers keep nothing of them, as the next one is read into the same objects. */
 const REFILLED = new Set(['ReadingsDelivery', 'Tick']);
 /** An event of a suspect that throws twice goes to `rejected`: what fails by chance once is none of the event's doing. */
@@ -212,6 +213,8 @@ export class Drive {
       reject: (code, reason, at) => this.reject(this.trigger, code, reason, at, key),
       ranges: new ReadRanges(),
       knownAtMs: Number.NEGATIVE_INFINITY,
+      failedTicks: 0,
+      lastFailedTickMs: Number.NEGATIVE_INFINITY,
       touched: false,
       fresh: false,
       whole: false,
@@ -239,7 +242,8 @@ export class Drive {
     const outputCount = this.outputs.length;
     this.encodeKey(this.savepoint, memory, true);
     const before = this.savepoint.finish();
-    for (let current = memory, attempt = 1; attempt <= MAX_EVENT_ATTEMPTS; attempt++) {
+    let current = memory;
+    for (let attempt = 1; attempt <= MAX_EVENT_ATTEMPTS; attempt++) {
       try {
         return work(current);
       } catch {
@@ -250,8 +254,11 @@ export class Drive {
         current.whole = current.touched = true;
       }
     }
-    const readingCount = record.topic === 'ticks' ? 0 : readingCountOf(this.latestTopic!.schema, this.fact.value);
-    const reason = `A processor failed on this event for ${key}; its state was left as it was.`;
+    const isTick = record.topic === 'ticks';
+    if (isTick && !isFailedTickTold(current, this.streamTimeMs)) return;
+    const count = isTick && current.failedTicks > 1 ? ` So it was on ${current.failedTicks} ticks by now.` : '';
+    const readingCount = isTick ? 0 : readingCountOf(this.latestTopic!.schema, this.fact.value);
+    const reason = `A processor failed on this event for ${key}; its state was left as it was.${count}`;
     this.reject(record, 'PROCESSOR_FAILED', reason, { readingCount }, key);
   }
 
@@ -330,6 +337,8 @@ export class Drive {
     out.text(memory.key);
     out.count(whole ? 1 : 0);
     out.double(memory.knownAtMs);
+    out.count(memory.failedTicks);
+    if (memory.failedTicks > 0) out.double(memory.lastFailedTickMs);
     out.count(memory.ranges.byTopic.size);
     for (const [topic, range] of memory.ranges.byTopic) {
       out.text(topic);
@@ -351,6 +360,8 @@ export class Drive {
     if (whole) this.keys.set(key, this.emptyMemory(key));
     const memory = this.memoryOf(key);
     memory.knownAtMs = from.double();
+    memory.failedTicks = from.count();
+    if (memory.failedTicks > 0) memory.lastFailedTickMs = from.double();
     memory.ranges.clear();
     for (let count = from.count(); count > 0; count--) memory.ranges.byTopic.set(from.text(), { first: from.count(), last: from.count() });
     for (let i = 0; i < this.processors.length; i++) {

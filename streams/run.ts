@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto';
 import type { Codec } from '../schemas/codec.ts';
 import type { RunStarted } from '../schemas/types.ts';
+import { STATE_FORM } from './drive.ts';
 import type { EventLog, NewRecord } from './event-log.ts';
 import { MAX_STEPS_UNDER_WAY, PARTITION_COUNT } from './limits.ts';
 import type { Processor } from './processor.ts';
@@ -33,9 +34,9 @@ export interface Running {
 
 const IDLE_WAIT_MS = 500;
 
-/** Name under which state is kept: other processors or settings must not take it over. */
+/** Name under which state is kept: other processors, settings or forms of its bytes must not take it over. */
 export function stateLabel(processors: readonly Processor[], configurationHash: string): string {
-  return `${processors.map(({ name, version }) => `${name}@${version}`).join(' ')} ${configurationHash}`;
+  return `${processors.map(({ name, version }) => `${name}@${version}`).join(' ')} ${configurationHash} state@${STATE_FORM}`;
 }
 
 /** Starts all tasks. Steps of different tasks interleave, a few at a time; each commits by itself. */

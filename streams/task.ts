@@ -26,7 +26,7 @@ export interface TaskOptions {
   codec: Codec;
   processors: readonly Processor[];
   partition: number;
-  /** "resampler@1 forecaster@1 <configuration hash>": a snapshot under another label is not used. */
+  /** "resampler@1 forecaster@1 <configuration hash> state@3": a snapshot under another label is not used. */
   label: string;
   /** Id of this run, which outputs carry, and its `RunStarted` event, which goes out with the first step under this id. */
   run?: { id: string; announce: (partition: number, streamTimeMs: number) => NewRecord };
