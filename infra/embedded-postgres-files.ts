@@ -28,6 +28,7 @@ import { makeFolders } from '../streams/make-folders.ts';
 
 /** The account `nobody` of most systems: PostgreSQL refuses to run as root. */
 const UNPRIVILEGED = { uid: 65534, gid: 65534 };
+export type ServerUser = typeof UNPRIVILEGED;
 export const USER = 'iflex';
 const CURE = 'Set IFLEX_STATE to a folder that can be used, or run as another user.';
 
@@ -44,7 +45,7 @@ export interface Place {
   major: string;
   password: string;
   /** Set when we are root: whom the server runs as. */
-  user: typeof UNPRIVILEGED | undefined;
+  user: ServerUser | undefined;
   log: Log;
 }
 
@@ -63,26 +64,26 @@ export async function preparePlace(state: string, log: Log): Promise<Place> {
   return place;
 }
 
-function serverUser(): Place['user'] {
+export function serverUser(): ServerUser | undefined {
   return isRoot() ? UNPRIVILEGED : undefined;
 }
 
 /** Creates the folder if need be, and makes sure that we can write there and the server's user can reach it. */
-export function prepareStateFolder(folder: string): string {
+export function prepareStateFolder(folder: string, cure = CURE): string {
   const user = serverUser();
   try {
     // A umask may have taken bits away that the server's user needs.
     for (const made of makeFolders(folder)) chmodSync(made, user ? 0o755 : 0o700);
     accessSync(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw new IflexError('CONFIG_INVALID', `The state folder ${folder} cannot be written. ${CURE}`, {}, error);
+    throw new IflexError('CONFIG_INVALID', `The state folder ${folder} cannot be written. ${cure}`, {}, error);
   }
   const state = realpathSync(folder);
   for (let each = state; user; each = dirname(each)) {
     const { uid, gid, mode } = statSync(each);
     const enter = uid === user.uid ? 0o100 : gid === user.gid ? 0o010 : 0o001;
     if (!(mode & enter)) {
-      throw new IflexError('CONFIG_INVALID', `As root, PostgreSQL runs as user ${user.uid}, who may not enter ${each}. ${CURE}`);
+      throw new IflexError('CONFIG_INVALID', `As root, the server runs as user ${user.uid}, who may not enter ${each}. ${cure}`);
     }
     if (each === dirname(each)) break;
   }
@@ -168,7 +169,7 @@ function readOrCreatePassword(state: string, data: string): string {
 }
 
 /** How to run the binaries. The environment is clean: PG* and LD_* of the caller would change what the server does. */
-export function runAs({ user, state }: Place) {
+export function runAs({ user, state }: Pick<Place, 'user' | 'state'>) {
   const { PATH, SystemRoot, TEMP } = process.env;
   const env = { PATH: PATH ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC', ...(SystemRoot && { SystemRoot, TEMP }) };
   return { ...user, cwd: state, env, windowsHide: true };

@@ -141,7 +141,7 @@ export async function withLock<T>(path: string, withinMs: number, work: () => Pr
   }
   if (!taken) {
     const pid = readHolder(path)?.pid;
-    throw new IflexError('DATABASE_UNREACHABLE', `Process ${pid} has been starting or stopping PostgreSQL for too long.`, {
+    throw new IflexError('DATABASE_UNREACHABLE', `Process ${pid} has been starting or stopping this server for too long.`, {
       lock: path,
     });
   }

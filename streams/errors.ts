@@ -2,6 +2,14 @@
 export const ERRORS = {
   CONFIG_INVALID: { meaning: 'A configuration file or option is wrong; nothing was started.', cure: 'Correct what the message names.' },
   DATABASE_UNREACHABLE: { meaning: 'PostgreSQL cannot be reached.', cure: 'Check `DATABASE_URL`, or the log file that the message names.' },
+  SERVICE_NOT_INSTALLABLE: {
+    meaning: 'What a service needs is missing on this machine, or cannot be fetched.',
+    cure: 'Install what the message names, or mend the network, then run the command again.',
+  },
+  SERVICE_NOT_STARTED: {
+    meaning: 'A service did not become ready, or its port belongs to another program.',
+    cure: 'Look at the log file that the message names, or set `IFLEX_SERVICES_PORT_SHIFT`.',
+  },
   PIPELINE_ALREADY_RUNNING: { meaning: 'Another pipeline runs on this namespace.', cure: 'Stop it, or use another `--namespace`.' },
   TOPIC_UNKNOWN: { meaning: 'The topic is not in the table of topics.', cure: '`iflex topics` lists them.' },
   EVENT_TOO_LARGE: { meaning: 'The event is larger than the limit.', cure: 'Cut it into several deliveries.' },

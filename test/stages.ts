@@ -1,4 +1,4 @@
-/** The stages behind `npm run check`, `npm test` and `npm run soak`. */
+/** The stages behind `npm run check`, `npm test`, `npm run test:services` and `npm run soak`. */
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -40,7 +40,7 @@ function tool(name: string, command: string, args: string[], saw: RegExp, limitM
   };
 }
 
-/** Tests by ending: NAME.test.ts needs nothing, NAME.engine.test.ts the embedded engine, NAME.peer.test.ts Python, NAME.data.test.ts real data. */
+/** Tests by ending: NAME.test.ts needs nothing, NAME.engine.test.ts the embedded engine, NAME.peer.test.ts Python, NAME.data.test.ts real data, NAME.services.test.ts Kafka and the others. */
 function testFiles(ending: RegExp, but?: RegExp): string[] {
   const { stdout } = spawnSync('git', ['ls-files', '--cached', '--others', '--exclude-standard', 'test'], {
     cwd: PROJECT_FOLDER,
@@ -107,13 +107,19 @@ const FOLDERS = ['schemas', 'streams', 'processors', 'projections', 'api', 'infr
 function stagesOf(what: string): Stage[] {
   if (what === 'check') return [...check(), pure()];
   if (what === 'soak') return [tests('soak', testFiles(/\.soak\.ts$/), { isolated: true, concurrency: 1, limitMinutes: 180 })];
+  if (what === 'services')
+    return [tests('real services', testFiles(/\.services\.test\.ts$/), { isolated: true, concurrency: 1, limitMinutes: 20 })];
   if (what === 'test') return [...check(), pure(), engine(), ...outside()];
-  console.error('Usage: node test/run.js [check|test|soak]');
+  console.error('Usage: node test/run.js [check|test|services|soak]');
   process.exit(2);
 }
 
 const pure = () =>
-  tests('pure tests', testFiles(/\.test\.ts$/, /\.(engine|peer|data)\.test\.ts$/), { isolated: false, concurrency: 1, limitMinutes: 3 });
+  tests('pure tests', testFiles(/\.test\.ts$/, /\.(engine|peer|data|services)\.test\.ts$/), {
+    isolated: false,
+    concurrency: 1,
+    limitMinutes: 3,
+  });
 const engine = () =>
   tests('tests on the embedded engine', testFiles(/\.engine\.test\.ts$/), { isolated: true, concurrency: 2, limitMinutes: 10 });
 
