@@ -139,6 +139,9 @@ export class RowReader {
   /** Where each meter has got to: decides between the two passes of an hour. */
   private readonly passes = new Map<string, PassChooser>();
   /** Device of the latest line of each meter. */
+  /** The stamp read last, as many meters often have one after the other: it begins with one that is none. */
+  private lastStamp = '';
+  private lastInstants: readonly number[] = [];
   private readonly lastDevice = new Map<string, { serial: string; deviceId: string }>();
   /** Values that any meter has: what a line is taken to hold where its meter is not known. */
   private readonly mappedCount: number;
@@ -183,7 +186,11 @@ export class RowReader {
       const pointId = meter.points[rule.name];
       if (pointId === undefined) continue;
       if (isLeftOut) row.omitted++;
-      else this.readValue(fields[columns.values[i]].trim(), { siteId: meter.site, pointId, deviceId, rule, instantMs, quality }, row);
+      else {
+        const startMs = instantMs - rule.stampShiftMs;
+        const reading = { siteId: meter.site, pointId, deviceId, rule, startMs, value: 0, quality };
+        this.readValue(fields[columns.values[i]].trim(), reading, row);
+      }
     }
     row.knownAtMs = this.knownAtOf(fields, instantMs);
     if (Number.isNaN(row.knownAtMs)) {
@@ -193,25 +200,27 @@ export class RowReader {
     return row;
   }
 
-  private readValue(text: string, { instantMs, ...about }: Omit<Reading, 'startMs' | 'value'> & { instantMs: number }, row: Row): void {
-    const { rule, siteId, pointId } = about;
+  /** Adds what the text of a field says to the row; `reading` is filled in, and is part of the row then. */
+  private readValue(text: string, reading: Reading, row: Row): void {
+    const { rule, siteId, pointId, startMs } = reading;
     const { blankTexts, blankMeans, decimal } = this.mapping;
-    const startMs = instantMs - rule.stampShiftMs;
     const isBlank = blankTexts.has(text);
     if (isBlank && blankMeans === 'none') {
       row.blank++;
       return;
     }
     if (isBlank && blankMeans === 'missing') {
-      row.readings.push({ ...about, startMs, value: 0, quality: 3 });
+      reading.quality = 3;
+      row.readings.push(reading);
       return;
     }
     const plain = decimal === ',' ? text.replace(',', '.') : text;
     const value = NUMBER.test(plain) && !(decimal === ',' && text.includes('.')) ? converted(Number(plain), rule.conversion) : Number.NaN;
-    if (Number.isFinite(value) && Math.abs(value) < 2 ** 52)
+    if (Number.isFinite(value) && Math.abs(value) < 2 ** 52) {
       // Minus zero would not read back equal.
-      row.readings.push({ ...about, startMs, value: value === 0 ? 0 : rule.sign * value });
-    else
+      reading.value = value === 0 ? 0 : rule.sign * value;
+      row.readings.push(reading);
+    } else
       row.problems.push({
         code: 'VALUE_UNREADABLE',
         reason: 'The value is not a finite number.',
@@ -239,13 +248,22 @@ export class RowReader {
   }
 
   private instantOf(text: string, meter: string): number | undefined {
-    const stamp = this.mapping.parseStamp(text);
-    if (!stamp) return undefined;
-    const instants = stamp.instantMs === undefined ? instantsOf(stamp.localMs, this.mapping.zone) : [stamp.instantMs];
+    if (text !== this.lastStamp) {
+      this.lastInstants = this.instantsOfStamp(text);
+      this.lastStamp = text;
+    }
+    const instants = this.lastInstants;
     if (instants.length === 0) return undefined;
     let chooser = this.passes.get(meter);
     if (chooser === undefined) this.passes.set(meter, (chooser = new PassChooser()));
     return chooser.take(instants);
+  }
+
+  /** Instants that a stamp may mean; none where it does not parse. */
+  private instantsOfStamp(text: string): readonly number[] {
+    const stamp = this.mapping.parseStamp(text);
+    if (!stamp) return [];
+    return stamp.instantMs === undefined ? instantsOf(stamp.localMs, this.mapping.zone) : [stamp.instantMs];
   }
 
   /** When the row became known (ms): by rule after the end of its interval, by a column, or with the import. */
