@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fetchAlone } from './maven.ts';
-import { portsOf, type ServicesPlace, serviceFolder, writeConfiguration } from './place.ts';
+import { clientPort, serviceFolder, writeConfiguration } from './place.ts';
 import { getJson } from './probe.ts';
 import type { Service } from './service.ts';
 import { findJava, runTool } from './tool.ts';
@@ -22,20 +22,16 @@ export const apicurio: Service = {
   },
   async prepare(place, folder) {
     const dataFolder = serviceFolder(place, 'apicurio', 'data');
-    const values = { host: place.host, port: clientPort(place), dataFolder };
+    const values = { host: place.host, port: clientPort(place, 'apicurio'), dataFolder };
     const configuration = writeConfiguration(place, 'apicurio', 'apicurio.properties', values);
     const options = [`-Xmx${JAVA_HEAP_MB}m`, `-Dquarkus.config.locations=${configuration}`];
     return { command: await findJava(), args: [...options, '-jar', join(folder, `apicurio-registry-app-${APICURIO_VERSION}-runner.jar`)] };
   },
   async isReady(place) {
-    const root = `http://127.0.0.1:${clientPort(place)}`;
+    const root = `http://127.0.0.1:${clientPort(place, 'apicurio')}`;
     const health = (await getJson(`${root}/health/ready`)) as { status?: string } | undefined;
     const info = (await getJson(`${root}/apis/registry/v2/system/info`)) as { version?: string } | undefined;
     return health?.status === 'UP' && info?.version === APICURIO_VERSION;
   },
-  clientSettings: (place) => ({ SCHEMA_REGISTRY_URL: `http://127.0.0.1:${clientPort(place)}/apis/ccompat/v7` }),
+  clientSettings: (place) => ({ SCHEMA_REGISTRY_URL: `http://127.0.0.1:${clientPort(place, 'apicurio')}/apis/ccompat/v7` }),
 };
-
-function clientPort(place: ServicesPlace): number {
-  return portsOf(place, 'apicurio')[0];
-}

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fetchWithDependencies } from './maven.ts';
-import { portsOf, type ServicesPlace, serviceFolder, writeConfiguration } from './place.ts';
+import { clientPort, portsOf, serviceFolder, writeConfiguration } from './place.ts';
 import { answersAsKafka } from './probe.ts';
 import type { Service } from './service.ts';
 import { runSetup } from './setup.ts';
@@ -34,10 +34,6 @@ export const kafka: Service = {
     }
     return { command: java, args: [`-Xms${JAVA_HEAP_MB}m`, `-Xmx${JAVA_HEAP_MB}m`, ...run, 'kafka.Kafka', configuration] };
   },
-  isReady: (place) => answersAsKafka(clientPort(place)),
-  clientSettings: (place) => ({ KAFKA_BROKERS: `127.0.0.1:${clientPort(place)}` }),
+  isReady: (place) => answersAsKafka(clientPort(place, 'kafka')),
+  clientSettings: (place) => ({ KAFKA_BROKERS: `127.0.0.1:${clientPort(place, 'kafka')}` }),
 };
-
-function clientPort(place: ServicesPlace): number {
-  return portsOf(place, 'kafka')[0];
-}

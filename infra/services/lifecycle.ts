@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { IflexError } from '../../streams/errors.ts';
 import { poll, withLock } from '../embedded-postgres-lock.ts';
 import { SERVICES } from './list.ts';
-import { installedAt, portsOf, type ServicesPlace } from './place.ts';
+import { clientPort, installedAt, portsOf, type ServicesPlace } from './place.ts';
 import { isPortTaken } from './probe.ts';
 import { logPathOf, logTail, startedProcess, startProcess, stopProcess } from './process.ts';
 import { INSTALL_WITHIN_MS, type ServiceName, VERSIONS } from './versions.ts';
@@ -59,7 +59,7 @@ async function whileTelling(place: ServicesPlace, line: string, work: Promise<vo
 export function up(place: ServicesPlace, name: ServiceName): Promise<void> {
   return withLock(join(place.state, `${name}.lock`), LOCK_WITHIN_MS, async () => {
     const { product, version } = VERSIONS[name];
-    const where = `port ${portsOf(place, name)[0]}`;
+    const where = `port ${clientPort(place, name)}`;
     const before = await statusOf(place, name);
     if (before.state === 'running') {
       // Whoever started it may have been killed before this.

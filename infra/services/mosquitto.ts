@@ -1,7 +1,7 @@
 /** Eclipse Mosquitto: the MQTT broker. */
 import { join } from 'node:path';
 import { unpackDebian } from './debian.ts';
-import { portsOf, type ServicesPlace, serviceFolder, writeConfiguration } from './place.ts';
+import { clientPort, serviceFolder, writeConfiguration } from './place.ts';
 import { answersAsMqtt } from './probe.ts';
 import type { Service } from './service.ts';
 import { MOSQUITTO_VERSION } from './versions.ts';
@@ -18,13 +18,9 @@ export const mosquitto: Service = {
     ),
   async prepare(place, folder) {
     const dataFolder = serviceFolder(place, 'mosquitto', 'data');
-    const values = { host: place.host, port: clientPort(place), dataFolder };
+    const values = { host: place.host, port: clientPort(place, 'mosquitto'), dataFolder };
     return { command: join(folder, PROGRAM), args: ['-c', writeConfiguration(place, 'mosquitto', 'mosquitto.conf', values)] };
   },
-  isReady: (place) => answersAsMqtt(clientPort(place)),
-  clientSettings: (place) => ({ MQTT_URL: `mqtt://127.0.0.1:${clientPort(place)}` }),
+  isReady: (place) => answersAsMqtt(clientPort(place, 'mosquitto')),
+  clientSettings: (place) => ({ MQTT_URL: `mqtt://127.0.0.1:${clientPort(place, 'mosquitto')}` }),
 };
-
-function clientPort(place: ServicesPlace): number {
-  return portsOf(place, 'mosquitto')[0];
-}

@@ -60,6 +60,11 @@ export function portsOf(place: Pick<ServicesPlace, 'portShift'>, name: ServiceNa
   return VERSIONS[name].ports.map((port) => port + place.portShift);
 }
 
+/** The one that clients connect to, which is a service's first. */
+export function clientPort(place: Pick<ServicesPlace, 'portShift'>, name: ServiceName): number {
+  return portsOf(place, name)[0];
+}
+
 /** Where a service is unpacked. */
 export function installedAt({ cache }: ServicesPlace, name: ServiceName): string {
   return join(cache, `${name}-${VERSIONS[name].version}`);

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { openPool } from '../../streams/postgres.ts';
 import { unpackDebian } from './debian.ts';
-import { portsOf, type ServicesPlace, serviceFolder, writeConfiguration, writeForServer } from './place.ts';
+import { clientPort, type ServicesPlace, serviceFolder, writeConfiguration, writeForServer } from './place.ts';
 import { isPortTaken } from './probe.ts';
 import type { Service } from './service.ts';
 import { runSetup } from './setup.ts';
@@ -35,13 +35,13 @@ export const timescaledb: Service = {
     const { host } = place;
     const clients = host === '127.0.0.1' ? '127.0.0.1/32' : 'all';
     const hbaFile = writeConfiguration(place, 'timescaledb', 'pg_hba.conf', { clients });
-    const values = { host, port: clientPort(place), hbaFile };
+    const values = { host, port: clientPort(place, 'timescaledb'), hbaFile };
     const configuration = writeConfiguration(place, 'timescaledb', 'postgresql.conf', values);
     return { command: join(folder, PROGRAMS, 'postgres'), args: ['-D', data, '-c', `config_file=${configuration}`] };
   },
   async isReady(place) {
     // A stranger on the port would hear the password's proof, and a pool would wait for long where nobody listens.
-    if (!existsSync(passwordPath(place)) || !(await isPortTaken(clientPort(place)))) return false;
+    if (!existsSync(passwordPath(place)) || !(await isPortTaken(clientPort(place, 'timescaledb')))) return false;
     try {
       const pool = await openPool(databaseUrl(place, 'postgres'), 'service check', 1);
       await pool.end();
@@ -62,16 +62,12 @@ export const timescaledb: Service = {
   },
 };
 
-function clientPort(place: ServicesPlace): number {
-  return portsOf(place, 'timescaledb')[0];
-}
-
 function passwordPath(place: ServicesPlace): string {
   return join(place.state, 'timescaledb', 'password');
 }
 
 function databaseUrl(place: ServicesPlace, database: string): string {
-  return `postgres://${USER}:${readFileSync(passwordPath(place), 'utf8').trim()}@127.0.0.1:${clientPort(place)}/${database}`;
+  return `postgres://${USER}:${readFileSync(passwordPath(place), 'utf8').trim()}@127.0.0.1:${clientPort(place, 'timescaledb')}/${database}`;
 }
 
 async function query<T>(

@@ -71,17 +71,17 @@ export function takeNextReading(point: PointState, series: PointReadings, stream
 
 /** Whether a register's reading is one that nothing has to be told of, and bears on no closed window. */
 function registerGoesOn(point: PointState, startMs: number, value: number): boolean {
-  const { hot, latestDevice } = point;
-  if (!goesOn(point, latestDevice) || startMs - hot.lastStartMs > MAX_REGISTER_GAP_MS) return false;
+  const { hot } = point;
+  if (!goesOn(point) || startMs - hot.lastStartMs > MAX_REGISTER_GAP_MS) return false;
   const rise = value - hot.value(hot.count - 1);
   return rise >= 0 && rise <= MAX_PLAIN_RISE;
 }
 
-/** Whether the next readings in order may need nothing but their place: the point is open, and a register is at the same device. */
-function goesOn({ isRegister, hot, openedFromMs, closedToMs }: PointState, device: number): boolean {
+/** Whether the latest device's next readings may need nothing but their place: the point is open, a register's last one is from it. */
+function goesOn({ isRegister, hot, openedFromMs, closedToMs, latestDevice }: PointState): boolean {
   if (openedFromMs === Number.POSITIVE_INFINITY) return false;
   const last = hot.count - 1;
-  return !isRegister || (last >= 0 && hot.lastStartMs >= closedToMs && hot.device(last) === device);
+  return !isRegister || (last >= 0 && hot.lastStartMs >= closedToMs && hot.device(last) === latestDevice);
 }
 
 /** A run spans hours at most, so that no gap of a register is as long as one that has to be told. */
@@ -118,7 +118,7 @@ export function takeReadings(
   let startMs = 0;
   for (let i = 0; i < values.length; i++) {
     // The usual case first: the next readings of an open point, in order.
-    if (goesOn(point, device >> 2)) {
+    if (goesOn(point)) {
       const next = hot.appendRun(columns, i, startMs, device, runBounds(point, latestMs));
       if (next > i) startMs = hot.lastStartMs;
       if ((i = next) === values.length) break;

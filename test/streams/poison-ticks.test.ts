@@ -65,28 +65,19 @@ test('ticks that fail now and then are told no more often, and anew after a day 
     asLogRecords([fact('a', 1, 1), ...ticks(1, 1_001)]),
   );
   assert.equal(failures(everySecond.outputs).length, 9);
-  const later = 1_000 + DAY_MS / MINUTE_MS;
-  const records = asLogRecords([fact('a', 1, 1), ...ticks(1_000, 1_004), ...ticks(later + 3, later + 5)]);
-  // A day after the last one of 1,000 … 1,003 is not yet more than a day; one minute later it would be.
-  assert.equal(
+  const toldOf = (records: readonly LogRecord[]) =>
     failures(
       run(
         failingOn(() => true),
         records,
       ).outputs,
-    ).length,
-    3,
-  );
+    ).length;
+  const later = 1_000 + DAY_MS / MINUTE_MS;
+  const records = asLogRecords([fact('a', 1, 1), ...ticks(1_000, 1_004), ...ticks(later + 3, later + 5)]);
+  // A day after the last one of 1,000 … 1,003 is not yet more than a day; one minute later it would be.
+  assert.equal(toldOf(records), 3);
   const apart = asLogRecords([fact('a', 1, 1), ...ticks(1_000, 1_004), ...ticks(later + 4, later + 6)]);
-  assert.equal(
-    failures(
-      run(
-        failingOn(() => true),
-        apart,
-      ).outputs,
-    ).length,
-    5,
-  );
+  assert.equal(toldOf(apart), 5);
 });
 
 test('restarts, wherever they are, change nothing of what is told and kept; other keys go on, and the key too once it can', () => {
