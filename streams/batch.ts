@@ -8,6 +8,7 @@
  *
  * Offsets are relative to the batch's first, so that a compacted batch may have holes.
  */
+import { Bytes, NUMBER_BYTES, putNumber, putSigned } from './byte-buffer.ts';
 import { type LogRecord, type NewRecord, type RecordHeaders, SharingRecord } from './event-log.ts';
 
 const VERSION = 2;
@@ -15,50 +16,8 @@ const HAS_ID = 1;
 const HAS_CAUSES = 2;
 const HAS_RUN = 4;
 const HAS_TRACE = 8;
-/** A number takes at most so many bytes, and a head has at most eleven of them beside its id. */
-const NUMBER_BYTES = 8;
+/** A head has at most eleven numbers beside its id. */
 const HEAD_BYTES = 11 * NUMBER_BYTES;
-
-/** Growing byte buffer. */
-class Bytes {
-  bytes = Buffer.allocUnsafe(64 * 1024);
-  length = 0;
-
-  reserve(count: number): void {
-    if (this.length + count <= this.bytes.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(this.bytes.length * 2, this.length + count));
-    this.bytes.copy(larger, 0, 0, this.length);
-    this.bytes = larger;
-  }
-
-  text(value: string): void {
-    const length = Buffer.byteLength(value);
-    this.reserve(length + NUMBER_BYTES);
-    this.length = putNumber(this.bytes, this.length, length);
-    this.bytes.write(value, this.length);
-    this.length += length;
-  }
-}
-
-/** Writes a non-negative whole number below 2^53 as a varint; returns where the next one goes. */
-function putNumber(bytes: Buffer, start: number, value: number): number {
-  let at = start;
-  let rest = value;
-  while (rest > 0x7fffffff) {
-    bytes[at++] = (rest % 128) | 0x80;
-    rest = Math.floor(rest / 128);
-  }
-  while (rest > 0x7f) {
-    bytes[at++] = (rest & 0x7f) | 0x80;
-    rest >>>= 7;
-  }
-  bytes[at++] = rest;
-  return at;
-}
-
-function putSigned(bytes: Buffer, at: number, value: number): number {
-  return putNumber(bytes, at, value >= 0 ? value * 2 : -value * 2 - 1);
-}
 
 const strings = new Bytes();
 const heads = new Bytes();

@@ -109,6 +109,10 @@ export class Drive {
       this.latestReaders = this.readers.get(record.topic) ?? NO_READERS;
     }
     const topic = this.latestTopic;
+    if (record.fault !== undefined) {
+      this.reject(record, 'EVENT_INVALID', record.fault);
+      return undefined;
+    }
     let value: { knownAtMs: number; siteId?: string };
     try {
       const { codec } = this;

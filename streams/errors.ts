@@ -2,6 +2,14 @@
 export const ERRORS = {
   CONFIG_INVALID: { meaning: 'A configuration file or option is wrong; nothing was started.', cure: 'Correct what the message names.' },
   DATABASE_UNREACHABLE: { meaning: 'PostgreSQL cannot be reached.', cure: 'Check `DATABASE_URL`, or the log file that the message names.' },
+  KAFKA_UNREACHABLE: {
+    meaning: 'Kafka cannot be reached, or cannot do what is asked now.',
+    cure: 'Check `KAFKA_BROKERS` and that the brokers run.',
+  },
+  KAFKA_STALLED: {
+    meaning: 'A transaction that nobody ends holds back what was appended after it.',
+    cure: '`iflex kafka hanging` shows it and can end it.',
+  },
   SERVICE_NOT_INSTALLABLE: {
     meaning: 'What a service needs is missing on this machine, or cannot be fetched.',
     cure: 'Install what the message names, or mend the network, then run the command again.',

@@ -42,6 +42,8 @@ export interface LogRecord extends NewRecord {
   offset: number;
   /** Set by the log, never falls within a partition (UTC epoch ms). */
   appendedMs: number;
+  /** Why an event that others wrote past this port cannot be used, where its headers do not say what they must. */
+  fault?: string;
 }
 
 export interface TopicPartition {
@@ -186,6 +188,7 @@ export class SharingRecord implements LogRecord {
   key: string;
   headers: RecordHeaders;
   value: Uint8Array;
+  declare fault?: string;
   readonly #memory: DataView;
 
   constructor(

@@ -18,6 +18,8 @@ export const REJECTED_BYTES_KEPT = 4_096;
 /** One row of the PostgreSQL log holds at most so many records / bytes. */
 export const MAX_BATCH_RECORDS = 10_000;
 export const MAX_BATCH_BYTES = 4 * 1024 * 1024;
+/** A transaction on Kafka that is not ended within this is ended by the broker; so long may a writer that froze hold others up. */
+export const TRANSACTION_TIMEOUT_MS = 15_000;
 /** A task's step reads at most so many records / bytes, which bounds memory and reprocessing after a crash. */
 export const MAX_STEP_RECORDS = 10_000;
 export const MAX_STEP_BYTES = 4 * 1024 * 1024;

@@ -1,9 +1,10 @@
 /** Tasks of the log on PostgreSQL: a row each, whose epoch fences former owners, with journal, deltas and snapshots. */
+
+import { groupByPartition, pack, type TopicTable } from './append-groups.ts';
 import { IflexError } from './errors.ts';
 import type { KeptSnapshot, Positions, Step, StepJournalEntry, TaskHandle, TaskState } from './event-log.ts';
 import { DAILY_SNAPSHOTS_KEPT, DAY_MS } from './limits.ts';
 import { binary, type Client, databaseError, type Pool } from './postgres.ts';
-import { groupByPartition, pack, type TopicTable } from './postgres-log-batches.ts';
 
 export interface TaskPlace {
   pool: Pool;

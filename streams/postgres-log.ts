@@ -1,4 +1,6 @@
 /** The log on PostgreSQL: one row per batch, one round trip per append or step. See postgres-log.sql for the tables. */
+
+import { dropRepeats, type Group, groupByPartition, type Packed, pack, TopicTable } from './append-groups.ts';
 import { unpackBatch } from './batch.ts';
 import { IflexError } from './errors.ts';
 import type {
@@ -15,7 +17,6 @@ import type {
 } from './event-log.ts';
 import { binary, type Client, databaseError, inTransaction, openPool, type Pool, reached } from './postgres.ts';
 import { Listener } from './postgres-listener.ts';
-import { dropRepeats, type Group, groupByPartition, type Packed, pack, TopicTable } from './postgres-log-batches.ts';
 import { compactPartition } from './postgres-log-compaction.ts';
 import { namespaceSchema, prepareNamespace, withSearchPath } from './postgres-log-namespace.ts';
 import { readJournal, readKeptSnapshot, readPositions, takeTaskState, taskHandle } from './postgres-log-task.ts';

@@ -9,10 +9,12 @@ const LONGEST_PAUSE_MS = 2_000;
 const CODES = /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|57P0[123]|08\w{3}|53300)$/;
 const MESSAGES = /Connection terminated|connection timeout|timeout exceeded when trying to connect|not queryable|Client was closed/i;
 
+const UNREACHABLE: ReadonlySet<string> = new Set(['DATABASE_UNREACHABLE', 'KAFKA_UNREACHABLE']);
+
 /** Whether an error says that the connection is lost, so that the same work may succeed once the database is back. */
 export function isConnectionLost(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  if (error instanceof IflexError && error.code === 'DATABASE_UNREACHABLE') return true;
+  if (error instanceof IflexError && UNREACHABLE.has(error.code)) return true;
   if (CODES.test(String((error as { code?: unknown }).code)) || MESSAGES.test(error.message)) return true;
   return error.cause !== undefined && isConnectionLost(error.cause);
 }

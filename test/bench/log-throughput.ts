@@ -19,7 +19,7 @@ import {
   READ_STATEMENT,
   withSearchPath,
 } from '../../streams/postgres-log.ts';
-import { dropRepeats, groupByPartition, pack, TopicTable } from '../../streams/postgres-log-batches.ts';
+import { dropRepeats, groupByPartition, pack, TopicTable } from '../../streams/append-groups.ts';
 import { TOPICS } from '../../streams/topics.ts';
 import { type Benchmark, median } from './benchmark.ts';
 

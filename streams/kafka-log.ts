@@ -1,0 +1,283 @@
+/** The log on Apache Kafka: one transaction per append or step. What of it is read is only what was committed. */
+import { randomUUID } from 'node:crypto';
+import { apiVersionsV4 } from '@platformatic/kafka';
+import { dropRepeats, type Group, groupByPartition, TopicTable } from './append-groups.ts';
+import { IflexError } from './errors.ts';
+import type {
+  AppendResult,
+  EventLog,
+  KeptSnapshot,
+  NewRecord,
+  Positions,
+  ReadOptions,
+  ReadResult,
+  StepJournalEntry,
+  TaskHandle,
+  TopicPartition,
+} from './event-log.ts';
+import { KafkaCluster } from './kafka-cluster.ts';
+import { deleteBefore, type KafkaTaskPlace, kafkaJournal, kafkaKeptSnapshot, kafkaTaskPositions, takeKafkaTask } from './kafka-log-task.ts';
+import { lookAtAll } from './kafka-look.ts';
+import { KafkaReader, STALLED_AFTER_MS, stalled } from './kafka-reader.ts';
+import type { KafkaSettings } from './kafka-settings.ts';
+import { KafkaSources, sourceMarks } from './kafka-sources.ts';
+import { createTopics, type KeepingOptions, ownTopicName, topicName, type WantedTopic, wantedTopics, withAdmin } from './kafka-topics.ts';
+import { type Lane, TransactionWriter, type Written } from './kafka-transaction.ts';
+import { KafkaWatch } from './kafka-watch.ts';
+import { HOUR_MS } from './limits.ts';
+import { identifier } from './postgres.ts';
+import { Patience } from './retry.ts';
+import { TOPICS, type Topic } from './topics.ts';
+
+export interface KafkaLogOptions extends Partial<KeepingOptions> {
+  settings: KafkaSettings;
+  namespace: string;
+  /** Other topics than those of the pipeline. */
+  topics?: readonly Topic[];
+}
+
+const OPEN_WITHIN_MS = 60_000;
+/** Of the transactions of KIP-890, which cannot be left hanging by a request that comes late. */
+const TRANSACTION_VERSION = 2;
+
+/** Opens (and where needed creates) the log of a namespace. Throws CONFIG_INVALID or KAFKA_UNREACHABLE. */
+export async function openKafkaLog({ settings, namespace, topics = TOPICS, ...keeping }: KafkaLogOptions): Promise<EventLog> {
+  identifier(namespace);
+  const wanted = wantedTopics(namespace, topics, { compactionLagMs: HOUR_MS, ...keeping });
+  const cluster = new KafkaCluster(settings, `iflex ${namespace}`);
+  try {
+    await checkTransactions(cluster);
+    await prepareTopics(cluster, settings, wanted, { compactionLagMs: HOUR_MS, ...keeping });
+    return new KafkaLog(cluster, namespace, topics);
+  } catch (error) {
+    await cluster.close();
+    throw error;
+  }
+}
+
+async function checkTransactions(cluster: KafkaCluster): Promise<void> {
+  const versions = await cluster.untilDone(() => cluster.sendToAny(apiVersionsV4.api, 'iflex', '1'), { withinMs: 0 });
+  const level = versions.finalizedFeatures?.find(({ name }) => name === 'transaction.version')?.maxVersionLevel ?? 0;
+  if (level >= TRANSACTION_VERSION) return;
+  throw new IflexError(
+    'CONFIG_INVALID',
+    `The Kafka cluster has transaction.version ${level}, but ${TRANSACTION_VERSION} is needed (Kafka 4.0 or later): ` +
+      `\`kafka-features.sh --bootstrap-server … upgrade --feature transaction.version=${TRANSACTION_VERSION}\`.`,
+  );
+}
+
+/** Makes missing topics; refuses those that have another number of partitions. */
+async function prepareTopics(cluster: KafkaCluster, settings: KafkaSettings, wanted: readonly WantedTopic[], keeping: KeepingOptions) {
+  const names = wanted.map(({ name }) => name);
+  const look = () => cluster.refresh(names);
+  await look().catch(async () => {
+    await withAdmin(settings, async (admin) => {
+      const there = new Set(await admin.listTopics());
+      const missing = wanted.filter(({ name }) => !there.has(name));
+      await createTopics(admin, missing, keeping);
+    });
+    await cluster.untilDone(look, { withinMs: OPEN_WITHIN_MS });
+  });
+  for (const { name, partitions } of wanted) {
+    const made = cluster.partitionCount(name);
+    if (made !== partitions)
+      throw new IflexError(
+        'CONFIG_INVALID',
+        `The topic ${name} was made with ${made} partitions, not ${partitions}. Replay into a new namespace.`,
+      );
+  }
+}
+
+class KafkaLog implements EventLog {
+  readonly namespace: string;
+  private readonly cluster: KafkaCluster;
+  private readonly reader: KafkaReader;
+  private readonly topics: TopicTable;
+  private readonly sources: KafkaSources;
+  private readonly watch: KafkaWatch;
+  private readonly writerId: string;
+  private writer: TransactionWriter | undefined;
+  private turn: Promise<unknown> = Promise.resolve();
+  private readonly closing = new AbortController();
+
+  constructor(cluster: KafkaCluster, namespace: string, topics: readonly Topic[]) {
+    this.cluster = cluster;
+    this.namespace = namespace;
+    this.reader = new KafkaReader(cluster);
+    this.topics = new TopicTable(topics);
+    this.sources = new KafkaSources(this.reader, this.sourcesPlace);
+    const places = topics.flatMap(({ name, partitions }) =>
+      Array.from({ length: partitions }, (_, partition) => ({ topic: topicName(namespace, name), partition })),
+    );
+    this.watch = new KafkaWatch(this.reader, places);
+    this.writerId = `${namespace}.append.${randomUUID()}`;
+  }
+
+  private get sourcesPlace(): TopicPartition {
+    return { topic: ownTopicName(this.namespace, 'sources'), partition: 0 };
+  }
+
+  async append(records: NewRecord[]): Promise<AppendResult> {
+    if (records.length === 0) return { appended: 0, redelivered: 0 };
+    const groups = groupByPartition(records, this.topics);
+    const appended = await this.inTurn(() => this.appendGroups(groups));
+    return { appended, redelivered: records.length - appended };
+  }
+
+  /** One append after the other: a writer has one transaction at a time. */
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.turn.then(work);
+    this.turn = result.catch(() => {});
+    return result;
+  }
+
+  /** Returns how many records were appended. */
+  private async appendGroups(groups: readonly Group[]): Promise<number> {
+    const patience = new Patience();
+    // Only numbered records are known again where an attempt was committed, but its answer lost.
+    const mayRepeat = groups.every(({ records }) => records.every(({ headers }) => headers.number >= 0));
+    for (;;) {
+      try {
+        return await this.attemptAppend(groups);
+      } catch (given) {
+        this.writer = undefined;
+        // Nobody else has this writer's id.
+        const error =
+          (given as IflexError).code === 'TASK_FENCED'
+            ? new IflexError('KAFKA_UNREACHABLE', 'Kafka ended a transaction.', {}, given)
+            : given;
+        if (!mayRepeat || this.closing.signal.aborted) throw error;
+        await patience.afterFailure(error, this.closing.signal);
+      }
+    }
+  }
+
+  private async attemptAppend(groups: readonly Group[]): Promise<number> {
+    const writer = await this.openedWriter();
+    const isNumbered = groups.some(({ records }) => records.some(({ headers }) => headers.number >= 0));
+    for (;;) {
+      if (isNumbered) await this.sources.catchUp();
+      const fresh = this.sources.fresh(groups);
+      dropRepeats(fresh);
+      if (fresh.length === 0) return 0;
+      const lanes = fresh.map(({ topic, partition, records }): Lane => ({ topic: topicName(this.namespace, topic), partition, records }));
+      const marks = sourceMarks(fresh);
+      if (marks.length > 0) lanes.push({ ...this.sourcesPlace, records: marks });
+      await writer.write(lanes);
+      if (marks.length > 0) {
+        const own = writer.places().find(({ topic }) => topic === this.sourcesPlace.topic)!;
+        await this.sources.catchUpTo(own.firstOffset);
+        if (this.sources.overtook(fresh)) {
+          await writer.end(false);
+          continue;
+        }
+      }
+      await this.visible(await writer.end(true));
+      return fresh.reduce((sum, { records }) => sum + records.length, 0);
+    }
+  }
+
+  private async openedWriter(): Promise<TransactionWriter> {
+    if (this.writer) return this.writer;
+    const writer = new TransactionWriter(this.cluster, this.writerId);
+    await writer.open();
+    return (this.writer = writer);
+  }
+
+  /** An append ends once its records can be read, which takes the ends of transactions that were open before it. */
+  private async visible(written: readonly Written[]): Promise<void> {
+    const started = performance.now();
+    for (let left = written; left.length > 0; ) {
+      const ends = await this.reader.ends(left);
+      left = left.filter(({ endOffset }, i) => ends[i] < endOffset);
+      if (left.length > 0 && performance.now() - started > STALLED_AFTER_MS) throw stalled(left);
+    }
+  }
+
+  async read(at: TopicPartition, offset: number, options: ReadOptions): Promise<ReadResult> {
+    return (await this.readMany([{ at, offset }], options))[0];
+  }
+
+  async readMany(requests: { at: TopicPartition; offset: number }[], options: ReadOptions): Promise<ReadResult[]> {
+    const named = requests.map(({ at, offset }) => ({ at: this.placeOf(at), offset }));
+    const results = await (named.length === 1 ? this.reader.readEach(named, options) : lookAtAll(this.reader, named, options));
+    results.forEach(({ records }, i) => {
+      for (const record of records) record.topic = requests[i].at.topic;
+    });
+    return results;
+  }
+
+  private placeOf({ topic, partition }: TopicPartition): TopicPartition {
+    this.topics.find(topic, partition);
+    return { topic: topicName(this.namespace, topic), partition };
+  }
+
+  async offsetAtAppendedTime(at: TopicPartition, appendedMs: number): Promise<number> {
+    const place = this.placeOf(at);
+    const [found] = await this.reader.atTime(place, appendedMs);
+    // The end of a transaction has a time too, but is no record.
+    const { records, nextOffset } =
+      found < 0 ? { records: [], nextOffset: 0 } : await this.reader.read(place, found, { maxRecords: 1, maxBytes: 1 });
+    if (records.length > 0) return records[0].offset;
+    return Math.max(nextOffset, (await this.reader.ends([place]))[0]);
+  }
+
+  async endOffsets(topic: string): Promise<number[]> {
+    const { partitions } = this.topics.find(topic);
+    return this.reader.ends(Array.from({ length: partitions }, (_, partition) => this.placeOf({ topic, partition })));
+  }
+
+  private get taskPlace(): KafkaTaskPlace {
+    const { cluster, reader, namespace, topics } = this;
+    return { cluster, reader, namespace, topics, visible: (written) => this.visible(written) };
+  }
+
+  takeTask(partition: number): Promise<TaskHandle> {
+    return takeKafkaTask(this.taskPlace, partition);
+  }
+
+  taskPositions(partition: number): Promise<Positions> {
+    return kafkaTaskPositions(this.taskPlace, partition);
+  }
+
+  keptSnapshot(partition: number, label: string, atOrBeforeMs: number): Promise<KeptSnapshot | null> {
+    return kafkaKeptSnapshot(this.taskPlace, partition, label, atOrBeforeMs);
+  }
+
+  journal(partition: number, fromStep: number, maxSteps: number): Promise<{ step: number; entries: StepJournalEntry[] }[]> {
+    return kafkaJournal(this.taskPlace, partition, fromStep, maxSteps);
+  }
+
+  /** The broker compacts in its own time, within the span of the topic's settings. */
+  async compact(topic: string): Promise<{ removed: number }> {
+    if (this.topics.find(topic).cleanup !== 'compact') throw new IflexError('CONFIG_INVALID', `The topic ${topic} is not a compacted one.`);
+    return { removed: 0 };
+  }
+
+  /** `removed` counts offsets, which the ends of transactions have too. */
+  async retain(topic: string, beforeAppendedMs: number): Promise<{ removed: number }> {
+    const { cleanup, partitions } = this.topics.find(topic);
+    if (cleanup !== 'retain') throw new IflexError('CONFIG_INVALID', `The topic ${topic} keeps its events; it has no retention.`);
+    let removed = 0;
+    for (let partition = 0; partition < partitions; partition++) {
+      const place = this.placeOf({ topic, partition });
+      const before = await this.offsetAtAppendedTime({ topic, partition }, beforeAppendedMs);
+      const [start] = await this.reader.starts([place]);
+      if (before <= start) continue;
+      await deleteBefore(this.cluster, place, before);
+      removed += before - start;
+    }
+    return { removed };
+  }
+
+  waitForAppend(timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    return this.watch.wait(timeoutMs, signal);
+  }
+
+  async close(): Promise<void> {
+    this.closing.abort();
+    await this.turn;
+    await this.watch.close();
+    await this.cluster.close();
+  }
+}

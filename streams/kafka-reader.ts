@@ -1,0 +1,191 @@
+/**
+ * Reads partitions at any offset, only what is committed, and tells where they end. Kafka counts the ends of transactions
+ * as offsets too, so offsets have holes, and a read may have to go on to find a record.
+ */
+import { FetchIsolationLevels, listOffsetsV9 } from '@platformatic/kafka';
+import { IflexError } from './errors.ts';
+import type { LogRecord, ReadOptions, ReadResult, TopicPartition } from './event-log.ts';
+import { BrokerError, type KafkaCluster } from './kafka-cluster.ts';
+import { type FetchedPartition, type FetchPartition, fetchApi } from './kafka-protocol.ts';
+import { decodeRecordBatches } from './kafka-records.ts';
+import { MAX_BATCH_BYTES, MAX_STEP_BYTES, TRANSACTION_TIMEOUT_MS } from './limits.ts';
+
+export interface ReadRequest {
+  at: TopicPartition;
+  offset: number;
+}
+
+const LATEST = -1n;
+const EARLIEST = -2n;
+const OFFSET_OUT_OF_RANGE = 1;
+/** Of one answer; a partition that has no room in it is asked for again. */
+const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
+/** What a batch needs beside its values, so that a bound on values is mostly met by one answer. */
+const HEAD_ROOM_BYTES = 64 * 1024;
+export const ANSWER_WITHIN_MS = 60_000;
+/** For longer than the broker lets a transaction be open, with as much again for its own upkeep. */
+export const STALLED_AFTER_MS = 3 * TRANSACTION_TIMEOUT_MS;
+
+interface Reading extends ReadRequest {
+  result: ReadResult;
+  bytes: number;
+  done: boolean;
+}
+
+export class KafkaReader {
+  private readonly cluster: KafkaCluster;
+
+  constructor(cluster: KafkaCluster) {
+    this.cluster = cluster;
+  }
+
+  /** One fetch of each partition; waits up to `maxWaitMs` where none has anything. */
+  async fetch(partitions: readonly FetchPartition[], use = 'read', maxWaitMs = 0): Promise<FetchedPartition[]> {
+    const topics = new Set(partitions.map(({ topic }) => topic));
+    return this.cluster.untilDone(
+      async () => {
+        const byLeader = await this.cluster.byLeader(partitions);
+        const answers = [...byLeader].map(([node, of]) => {
+          const request = { maxWaitMs, minBytes: 1, maxBytes: MAX_ANSWER_BYTES, partitions: of };
+          return this.cluster.sendToNode(use, node, fetchApi, request);
+        });
+        const fetched = (await Promise.all(answers)).flat();
+        for (const { errorCode, topic, partition } of fetched)
+          if (errorCode !== 0 && errorCode !== OFFSET_OUT_OF_RANGE) throw new BrokerError(errorCode, `a read of ${topic}/${partition}`);
+        return fetched;
+      },
+      { topics, withinMs: ANSWER_WITHIN_MS },
+    );
+  }
+
+  /** Whole records up to the bounds of each request, from all of them as they stand now. */
+  async readEach(requests: readonly ReadRequest[], { maxRecords, maxBytes }: ReadOptions): Promise<ReadResult[]> {
+    const readings = requests.map(
+      (request): Reading => ({ ...request, result: { records: [], nextOffset: request.offset }, bytes: 0, done: false }),
+    );
+    for (;;) {
+      // Of requests for the same partition one at a time, as an answer names only the partition.
+      const asked = new Map<string, Reading>();
+      for (const each of readings) {
+        const place = placeOf(each.at);
+        if (!each.done && !asked.has(place)) asked.set(place, each);
+      }
+      if (asked.size === 0) return readings.map(({ result }) => result);
+      const partMax = Math.min(MAX_BATCH_BYTES, maxBytes + HEAD_ROOM_BYTES);
+      const fetched = await this.fetch(
+        [...asked.values()].map(({ at, result }) => ({ ...at, offset: result.nextOffset, maxBytes: partMax })),
+      );
+      for (const each of fetched) await this.take(asked.get(placeOf(each))!, each, { maxRecords, maxBytes }, asked.size === 1);
+    }
+  }
+
+  private async take(reading: Reading, fetched: FetchedPartition, { maxRecords, maxBytes }: ReadOptions, alone: boolean): Promise<void> {
+    const { result } = reading;
+    if (fetched.errorCode === OFFSET_OUT_OF_RANGE) {
+      const [start] = await this.starts([reading.at]);
+      if (result.nextOffset >= start) reading.done = true;
+      else result.nextOffset = start;
+      return;
+    }
+    const before = result.records.length;
+    const room = { maxRecords: maxRecords - before, maxBytes: Math.max(0, maxBytes - reading.bytes) };
+    const nextOffset = decodeRecordBatches(fetched, { fromOffset: result.nextOffset, ...room }, result.records);
+    for (let i = before; i < result.records.length; i++) reading.bytes += result.records[i].value.length;
+    const moved = nextOffset > result.nextOffset;
+    result.nextOffset = nextOffset;
+    const full = result.records.length >= maxRecords || (reading.bytes >= maxBytes && result.records.length > 0);
+    if (full || nextOffset >= fetched.lastStableOffset) reading.done = true;
+    else if (!moved && alone) {
+      // Nothing is left between here and the end: it was compacted away.
+      result.nextOffset = fetched.lastStableOffset;
+      reading.done = true;
+    }
+  }
+
+  async read(at: TopicPartition, offset: number, options: ReadOptions): Promise<ReadResult> {
+    return (await this.readEach([{ at, offset }], options))[0];
+  }
+
+  /**
+   * All records of a partition from an offset to its end as it is now, in parts. Throws KAFKA_STALLED where an open
+   * transaction before that end is not ended in time: what is behind it would be missing.
+   */
+  async *readToEnd(at: TopicPartition, from: number): AsyncGenerator<LogRecord[]> {
+    const [end] = await this.highWatermarks([at]);
+    const started = performance.now();
+    for (let offset = from; offset < end; ) {
+      const { records, nextOffset } = await this.read(at, offset, { maxRecords: Number.MAX_SAFE_INTEGER, maxBytes: MAX_STEP_BYTES });
+      if (records.length > 0) yield records;
+      if (nextOffset === offset && performance.now() - started > STALLED_AFTER_MS) throw stalled([at]);
+      offset = nextOffset;
+    }
+  }
+
+  /** The last record of a partition, found by going back from its end in ever longer steps. */
+  async last(at: TopicPartition): Promise<LogRecord | undefined> {
+    const [end] = await this.ends([at]);
+    const [start] = await this.starts([at]);
+    for (let back = 4; ; back *= 8) {
+      const from = Math.max(start, end - back);
+      let last: LogRecord | undefined;
+      for (let offset = from; offset < end; ) {
+        const { records, nextOffset } = await this.read(at, offset, { maxRecords: Number.MAX_SAFE_INTEGER, maxBytes: MAX_STEP_BYTES });
+        last = records.at(-1) ?? last;
+        if (nextOffset === offset) break;
+        offset = nextOffset;
+      }
+      if (last || from === start) return last;
+    }
+  }
+
+  /** Per partition the offset before which every transaction has ended: what a reader can see. */
+  ends(places: readonly TopicPartition[]): Promise<number[]> {
+    return this.offsets(places, LATEST, FetchIsolationLevels.READ_COMMITTED);
+  }
+
+  highWatermarks(places: readonly TopicPartition[]): Promise<number[]> {
+    return this.offsets(places, LATEST, FetchIsolationLevels.READ_UNCOMMITTED);
+  }
+
+  starts(places: readonly TopicPartition[]): Promise<number[]> {
+    return this.offsets(places, EARLIEST, FetchIsolationLevels.READ_UNCOMMITTED);
+  }
+
+  /** First offset whose record was appended at or after the time; -1 where there is none. */
+  atTime(at: TopicPartition, appendedMs: number): Promise<number[]> {
+    return this.offsets([at], BigInt(Math.max(0, Math.ceil(appendedMs))), FetchIsolationLevels.READ_COMMITTED);
+  }
+
+  private async offsets(places: readonly TopicPartition[], timestamp: bigint, isolation: number): Promise<number[]> {
+    const found = new Map<string, number>();
+    await this.cluster.untilDone(
+      async () => {
+        const byLeader = await this.cluster.byLeader(places);
+        const asked = [...byLeader].map(async ([node, of]) => {
+          const topics = of.map(({ topic, partition }) => ({
+            name: topic,
+            partitions: [{ partitionIndex: partition, currentLeaderEpoch: -1, timestamp }],
+          }));
+          const answer = await this.cluster.sendToNode('read', node, listOffsetsV9.api, -1, isolation, topics);
+          for (const { name, partitions } of answer.topics)
+            for (const { partitionIndex, offset } of partitions)
+              found.set(placeOf({ topic: name, partition: partitionIndex }), Number(offset));
+        });
+        await Promise.all(asked);
+      },
+      { topics: places.map(({ topic }) => topic), withinMs: ANSWER_WITHIN_MS },
+    );
+    return places.map((place) => found.get(placeOf(place))!);
+  }
+}
+
+export function placeOf({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`;
+}
+
+export function stalled(places: readonly TopicPartition[]): IflexError {
+  return new IflexError(
+    'KAFKA_STALLED',
+    `A transaction in ${places.map(placeOf).join(', ')} has been open for longer than Kafka lets one. \`iflex kafka hanging\` shows it and can end it.`,
+  );
+}

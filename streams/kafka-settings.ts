@@ -1,0 +1,63 @@
+/** How a Kafka cluster is reached, from the environment; the same settings go to both client libraries. */
+import { readFileSync } from 'node:fs';
+import type { ConnectionOptions as TlsOptions } from 'node:tls';
+import { IflexError } from './errors.ts';
+
+export interface KafkaSettings {
+  /** host:port of some of the brokers. */
+  brokers: string[];
+  tls?: TlsOptions;
+  sasl?: { mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512'; username: string; password: string };
+}
+
+const MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const;
+
+/** Undefined where `KAFKA_BROKERS` is not set. Throws CONFIG_INVALID, without showing a password. */
+export function kafkaSettings(env: NodeJS.ProcessEnv = process.env): KafkaSettings | undefined {
+  if (!env.KAFKA_BROKERS) return undefined;
+  const brokers = env.KAFKA_BROKERS.split(',').map((each) => each.trim());
+  for (const broker of brokers) brokerOf(broker);
+  return { brokers, ...tlsOf(env), ...saslOf(env) };
+}
+
+/** Throws CONFIG_INVALID for what is not host:port; a host in brackets is an IPv6 address. */
+export function brokerOf(text: string): { host: string; port: number } {
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (!match || port < 1 || port > 65_535)
+    throw new IflexError('CONFIG_INVALID', `KAFKA_BROKERS must look like host:port,host:port; "${text}" does not.`);
+  return { host: match[1] ?? match[2], port };
+}
+
+function tlsOf(env: NodeJS.ProcessEnv): Pick<KafkaSettings, 'tls'> {
+  const { KAFKA_TLS: on, KAFKA_TLS_CA_FILE: ca, KAFKA_TLS_CERT_FILE: cert, KAFKA_TLS_KEY_FILE: key } = env;
+  if (on !== undefined && !['true', 'false'].includes(on)) throw new IflexError('CONFIG_INVALID', 'KAFKA_TLS must be true or false.');
+  if (on !== 'true') {
+    if (ca ?? cert ?? key) throw new IflexError('CONFIG_INVALID', 'KAFKA_TLS_… files are given, but KAFKA_TLS is not true.');
+    return {};
+  }
+  if ((cert === undefined) !== (key === undefined))
+    throw new IflexError('CONFIG_INVALID', 'KAFKA_TLS_CERT_FILE and KAFKA_TLS_KEY_FILE go together.');
+  return { tls: { ...fileOf('ca', ca), ...fileOf('cert', cert), ...fileOf('key', key) } };
+}
+
+function fileOf(name: 'ca' | 'cert' | 'key', path: string | undefined): TlsOptions {
+  if (path === undefined) return {};
+  try {
+    return { [name]: readFileSync(path) };
+  } catch (error) {
+    throw new IflexError('CONFIG_INVALID', `KAFKA_TLS_${name.toUpperCase()}_FILE cannot be read: ${(error as Error).message}`, {}, error);
+  }
+}
+
+function saslOf(env: NodeJS.ProcessEnv): Pick<KafkaSettings, 'sasl'> {
+  const { KAFKA_SASL_MECHANISM: given, KAFKA_USERNAME: username, KAFKA_PASSWORD: password } = env;
+  if (given === undefined && username === undefined && password === undefined) return {};
+  const mechanism = MECHANISMS.find((each) => each === given);
+  if (!mechanism || !username || !password)
+    throw new IflexError(
+      'CONFIG_INVALID',
+      `KAFKA_SASL_MECHANISM (${MECHANISMS.join(', ')}), KAFKA_USERNAME and KAFKA_PASSWORD go together.`,
+    );
+  return { sasl: { mechanism, username, password } };
+}

@@ -1,0 +1,84 @@
+/**
+ * Which deliveries were appended before: the latest number of each source in each topic and partition, as records of one
+ * partition. A writer marks there what it appends, in the same transaction, and commits once every mark before its own is
+ * decided and none of them is of its sources: their order in that partition settles who came first, whichever process it was.
+ */
+import type { Group } from './append-groups.ts';
+import type { TopicPartition } from './event-log.ts';
+import { type KafkaReader, STALLED_AFTER_MS, stalled } from './kafka-reader.ts';
+import type { WireRecord } from './kafka-records.ts';
+import { MAX_STEP_BYTES } from './limits.ts';
+
+const ALL = { maxRecords: Number.MAX_SAFE_INTEGER, maxBytes: MAX_STEP_BYTES };
+
+export class KafkaSources {
+  private readonly reader: KafkaReader;
+  private readonly at: TopicPartition;
+  private readonly latest = new Map<string, number>();
+  private offset = 0;
+
+  constructor(reader: KafkaReader, at: TopicPartition) {
+    this.reader = reader;
+    this.at = at;
+  }
+
+  /** Reads what was decided since the last time. */
+  async catchUp(): Promise<void> {
+    while (await this.readOn());
+  }
+
+  /**
+   * Reads up to the first offset of one's own marks, whose transaction is open: once all before it are decided, that is as
+   * far as one can read. Throws KAFKA_STALLED where another's transaction there is not ended in time.
+   */
+  async catchUpTo(ownMark: number): Promise<void> {
+    const started = performance.now();
+    while (this.offset < ownMark) {
+      const moved = await this.readOn();
+      if (this.offset >= ownMark) return;
+      if (!moved && (await this.reader.ends([this.at]))[0] >= ownMark) return;
+      if (performance.now() - started > STALLED_AFTER_MS) throw stalled([this.at]);
+    }
+  }
+
+  /** False where there was nothing further to read. */
+  private async readOn(): Promise<boolean> {
+    const { records, nextOffset } = await this.reader.read(this.at, this.offset, ALL);
+    for (const { key, value } of records) this.latest.set(key, Number(Buffer.from(value).toString()));
+    const moved = nextOffset > this.offset;
+    this.offset = nextOffset;
+    return moved;
+  }
+
+  /** The groups without what their sources have delivered before; of further ones in this call `dropRepeats` takes care. */
+  fresh(groups: readonly Group[]): Group[] {
+    const kept: Group[] = [];
+    for (const { topic, partition, records } of groups) {
+      const fresh = records.filter(({ headers: { source, number } }) => number < 0 || number > this.of(topic, partition, source));
+      if (fresh.length > 0) kept.push({ topic, partition, records: fresh, sources: new Map() });
+    }
+    return kept;
+  }
+
+  /** Whether a source of these groups has meanwhile delivered what they hold. */
+  overtook(groups: readonly Group[]): boolean {
+    return groups.some(({ topic, partition, sources }) =>
+      [...sources].some(([source, { first }]) => this.of(topic, partition, source) >= first),
+    );
+  }
+
+  private of(topic: string, partition: number, source: string): number {
+    return this.latest.get(keyOf(topic, partition, source)) ?? -1;
+  }
+}
+
+/** The marks that go with these groups. */
+export function sourceMarks(groups: readonly Group[]): WireRecord[] {
+  return groups.flatMap(({ topic, partition, sources }) =>
+    [...sources].map(([source, { last }]) => ({ key: keyOf(topic, partition, source), value: Buffer.from(String(last)), headers: null })),
+  );
+}
+
+function keyOf(topic: string, partition: number, source: string): string {
+  return `${topic}/${partition} ${source}`;
+}

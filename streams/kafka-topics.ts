@@ -1,0 +1,130 @@
+/** Topics of a namespace on Kafka: their names, settings, and making them. The one importer of kafkajs, for its admin client. */
+import kafkajs, { type Admin, type KafkaConfig } from 'kafkajs';
+import { IflexError } from './errors.ts';
+import type { KafkaSettings } from './kafka-settings.ts';
+import { MAX_BATCH_BYTES } from './limits.ts';
+import type { Topic } from './topics.ts';
+
+const { Kafka, KafkaJSAggregateError, logLevel } = kafkajs;
+
+/** What the log keeps for itself, beside the events. */
+export const OWN_TOPICS = {
+  /** Per task: its steps, each with where its state is. Kept for ever, as replays follow it. */
+  journal: { cleanup: 'keep' },
+  /** Per task: changes of state since its latest snapshot; older ones are deleted when a snapshot is written. */
+  deltas: { cleanup: 'keep' },
+  /** Per task: full snapshots, in parts; those that are let go are forgotten by their key. */
+  snapshots: { cleanup: 'compact' },
+  /** Per task: which snapshots there are, and where. */
+  'snapshot-index': { cleanup: 'compact' },
+  /** The latest delivery number of each source by topic and partition, in one partition, whose order settles who came first. */
+  sources: { cleanup: 'compact' },
+  /** What schema ids mean in this namespace. */
+  schemas: { cleanup: 'compact' },
+} as const;
+
+export type OwnTopic = keyof typeof OWN_TOPICS;
+
+/** A topic as Kafka is to have it. */
+export interface WantedTopic {
+  name: string;
+  partitions: number;
+  settings: Record<string, string>;
+}
+
+export interface KeepingOptions {
+  /** A compacted topic's records are compacted within this span. */
+  compactionLagMs: number;
+  /** Copies of each partition; the broker's own default where it is not given. */
+  replicationFactor?: number;
+}
+
+const ONE_PARTITION: ReadonlySet<OwnTopic> = new Set(['sources', 'schemas']);
+/** Beside the values of the largest batch, for keys and headers. */
+const BATCH_HEAD_ROOM_BYTES = 2 * 1024 * 1024;
+const ADMIN_WITHIN_MS = 30_000;
+
+export function topicName(namespace: string, topic: string): string {
+  return `${namespace}.${topic}`;
+}
+
+export function ownTopicName(namespace: string, topic: OwnTopic): string {
+  return `${namespace}.log.${topic}`;
+}
+
+/** All topics of a namespace, with the settings that the table of topics asks for. */
+export function wantedTopics(namespace: string, topics: readonly Topic[], { compactionLagMs }: KeepingOptions): WantedTopic[] {
+  const tasks = Math.max(...topics.map(({ partitions }) => partitions));
+  const settingsOf = (cleanup: Topic['cleanup']) => ({
+    'message.timestamp.type': 'LogAppendTime',
+    'max.message.bytes': String(MAX_BATCH_BYTES + BATCH_HEAD_ROOM_BYTES),
+    'retention.ms': '-1',
+    'retention.bytes': '-1',
+    'cleanup.policy': cleanup === 'compact' ? 'compact' : 'delete',
+    ...(cleanup === 'compact' && { 'max.compaction.lag.ms': String(compactionLagMs), 'segment.ms': String(compactionLagMs) }),
+  });
+  return [
+    ...topics.map(({ name, partitions, cleanup }) => ({ name: topicName(namespace, name), partitions, settings: settingsOf(cleanup) })),
+    ...(Object.keys(OWN_TOPICS) as OwnTopic[]).map((topic) => ({
+      name: ownTopicName(namespace, topic),
+      partitions: ONE_PARTITION.has(topic) ? 1 : tasks,
+      settings: settingsOf(OWN_TOPICS[topic].cleanup),
+    })),
+  ];
+}
+
+/** Does something with an admin client, and closes it. */
+export async function withAdmin<T>(settings: KafkaSettings, work: (admin: Admin) => Promise<T>): Promise<T> {
+  const admin = new Kafka(clientConfig(settings)).admin();
+  try {
+    await admin.connect();
+    return await work(admin);
+  } catch (error) {
+    if (error instanceof IflexError) throw error;
+    const { name, message } = error as Error;
+    if (/Connection|BrokerNotFound|Timeout|NumberOfRetries|Metadata/.test(name))
+      throw new IflexError(
+        'KAFKA_UNREACHABLE',
+        `Kafka does not answer: ${message}. Check KAFKA_BROKERS and that the brokers run.`,
+        {},
+        error,
+      );
+    throw new IflexError('CONFIG_INVALID', `Kafka refuses: ${message}`, {}, error);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+function clientConfig({ brokers, tls, sasl }: KafkaSettings): KafkaConfig {
+  return {
+    brokers,
+    clientId: 'iflex',
+    logLevel: logLevel.NOTHING,
+    connectionTimeout: 5_000,
+    requestTimeout: ADMIN_WITHIN_MS,
+    retry: { initialRetryTime: 50, retries: 6 },
+    ...(tls && { ssl: tls }),
+    ...(sasl && { sasl: { ...sasl, mechanism: sasl.mechanism.toLowerCase() } as KafkaConfig['sasl'] }),
+  };
+}
+
+/** Makes the topics that are missing. Whoever else makes them at the same time is welcome. */
+export async function createTopics(
+  admin: Admin,
+  missing: readonly WantedTopic[],
+  { replicationFactor = -1 }: KeepingOptions,
+): Promise<void> {
+  if (missing.length === 0) return;
+  const topics = missing.map(({ name, partitions, settings }) => ({
+    topic: name,
+    numPartitions: partitions,
+    replicationFactor,
+    configEntries: Object.entries(settings).map(([key, value]) => ({ name: key, value })),
+  }));
+  try {
+    await admin.createTopics({ topics, waitForLeaders: false, timeout: ADMIN_WITHIN_MS });
+  } catch (error) {
+    const errors = error instanceof KafkaJSAggregateError ? error.errors : [error];
+    if (!errors.every((each) => (each as { type?: string }).type === 'TOPIC_ALREADY_EXISTS')) throw error;
+  }
+}
