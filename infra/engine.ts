@@ -2,13 +2,14 @@
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { IflexError } from '../streams/errors.ts';
+import { kafkaSettings } from '../streams/kafka-settings.ts';
 import { Patience } from '../streams/retry.ts';
+import { type Backend, backendOf } from './backend.ts';
 import { defaultStateFolder, type EmbeddedPostgres, startEmbeddedPostgres } from './embedded-postgres.ts';
 
 export const PROJECT_FOLDER = join(dirname(fileURLToPath(import.meta.url)), '..');
 
-export interface Engine {
-  url: string;
+export interface Engine extends Backend {
   /** In words, for people. */
   description: string;
   stop(): Promise<void>;
@@ -22,10 +23,16 @@ export interface KeptServer {
 
 export async function openEngine(log: (line: string) => void = () => {}): Promise<Engine> {
   const given = process.env.DATABASE_URL;
-  if (given) return { url: given, description: `PostgreSQL at ${databaseUrl(given).host}`, stop: async () => {} };
+  if (given) return { ...backendOf(given), description: described(`PostgreSQL at ${databaseUrl(given).host}`), stop: async () => {} };
   const kept = await keepServer(defaultStateFolder(PROJECT_FOLDER), log);
   const { url, adopted, dataFolder } = kept.server();
-  return { url, description: `embedded PostgreSQL (${adopted ? 'was running' : 'started'}; data in ${dataFolder})`, stop: kept.stop };
+  const description = described(`embedded PostgreSQL (${adopted ? 'was running' : 'started'}; data in ${dataFolder})`);
+  return { ...backendOf(url), description, stop: kept.stop };
+}
+
+function described(database: string): string {
+  const kafka = kafkaSettings();
+  return kafka ? `Kafka at ${kafka.brokers.join(', ')}, ${database}` : database;
 }
 
 /** Throws CONFIG_INVALID, without showing what was given: it may hold a password. */

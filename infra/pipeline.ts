@@ -32,16 +32,14 @@ import {
   RELOAD_QUIET_MS,
 } from '../streams/limits.ts';
 import { runMaintenance } from '../streams/maintenance.ts';
-import { openPostgresLog } from '../streams/postgres-log.ts';
 import type { Processor } from '../streams/processor.ts';
 import { REQUESTS } from '../streams/reload-answers.ts';
 import { isConnectionLost, keepGoing } from '../streams/retry.ts';
 import { type Running, runTasks, topicsOf } from '../streams/run.ts';
-import { openRegistry } from '../streams/schema-registry.ts';
+import { type Backend, openCodec, openLog } from './backend.ts';
 import { lockNamespace } from './namespace-lock.ts';
 
-export interface PipelineOptions {
-  url: string;
+export interface PipelineOptions extends Backend {
   namespace: string;
   codeVersion: string;
   processors?: readonly Processor[];
@@ -116,9 +114,9 @@ async function openPipeline(options: PipelineOptions, closing: Closing): Promise
   const { url, namespace, codeVersion, processors = TOPOLOGY, maintainEveryMs } = options;
   const lock = await lockNamespace(url, namespace);
   closing.push(() => lock.end());
-  const log = await openPostgresLog({ url, namespace });
+  const log = await openLog(options, namespace);
   closing.push(() => log.close());
-  const codec = await openRegistry(url, namespace);
+  const codec = await openCodec(options, namespace);
   const store = await openProjections(url, namespace, codec);
   closing.push(() => store.close());
   const builds: Build[] = [];

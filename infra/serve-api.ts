@@ -2,14 +2,13 @@
 import { isIPv6 } from 'node:net';
 import { type ApiDeps, buildServer } from '../api/server.ts';
 import { TOPOLOGY } from '../processors/topology.ts';
-import { namespaceExists } from '../projections/queries/namespace-exists.ts';
 import { openReadPool } from '../projections/queries/read-pool.ts';
 import { IflexError } from '../streams/errors.ts';
 import { openPool } from '../streams/postgres.ts';
-import { openPostgresLog } from '../streams/postgres-log.ts';
 import type { Subject } from '../streams/security/decide.ts';
 import { verifyToken } from '../streams/security/token.ts';
 import { createTokenList, tokenCounts } from '../streams/security/token-list.ts';
+import { type Backend, findNamespace, openLog } from './backend.ts';
 import { codeVersion } from './code-version.ts';
 import { createService } from './metrics.ts';
 import { tokenSecret } from './token-secret.ts';
@@ -21,7 +20,7 @@ export interface ApiServer {
 }
 
 export interface ServeOptions {
-  engineUrl: string;
+  backend: Backend;
   namespace: string;
   host: string;
   /** 0: any free one. */
@@ -30,16 +29,13 @@ export interface ServeOptions {
 }
 
 /** Opens what the API of an existing namespace needs; throws NOT_FOUND where there is no such namespace. */
-export async function openApi(options: Pick<ServeOptions, 'engineUrl' | 'namespace' | 'logger'> & { secret?: Uint8Array }) {
-  const { engineUrl, namespace, logger = { level: 'warn' }, secret = tokenSecret() } = options;
-  const pool = await openReadPool(engineUrl, namespace);
-  if (!(await namespaceExists(pool))) {
-    await pool.end();
-    throw new IflexError('NOT_FOUND', `There is no namespace "${namespace}". \`iflex namespaces\` lists those that there are.`);
-  }
-  const access = await openPool(engineUrl, 'access', 1);
+export async function openApi(options: Pick<ServeOptions, 'backend' | 'namespace' | 'logger'> & { secret?: Uint8Array }) {
+  const { backend, namespace, logger = { level: 'warn' }, secret = tokenSecret() } = options;
+  await findNamespace(backend, namespace);
+  const pool = await openReadPool(backend.url, namespace);
+  const access = await openPool(backend.url, 'access', 1);
   await createTokenList(access).finally(() => access.end());
-  const log = await openPostgresLog({ url: engineUrl, namespace });
+  const log = await openLog(backend, namespace);
   const subjectOf = async (token: string): Promise<Subject | null> => {
     const claim = verifyToken(token, secret, Date.now());
     return claim !== null && (await tokenCounts(pool, claim.tokenId)) ? claim : null;

@@ -33,10 +33,13 @@ export async function findNamespace(url: string, name: string): Promise<Namespac
   const found = await lookUpNamespace(url, name);
   if (found) return found;
   return withPool(url, async (pool) => {
-    const names = await namesOf(pool);
-    const there = names.length === 0 ? 'There is none yet: `npm start` makes one.' : `There are: ${names.join(', ')}.`;
-    throw new IflexError('NOT_FOUND', `There is no namespace "${name}". ${there}`);
+    throw notFound(name, await namesOf(pool));
   });
+}
+
+export function notFound(name: string, names: readonly string[]): IflexError {
+  const there = names.length === 0 ? 'There is none yet: `npm start` makes one.' : `There are: ${names.join(', ')}.`;
+  return new IflexError('NOT_FOUND', `There is no namespace "${name}". ${there}`);
 }
 
 /** By the catalogue alone, which nobody's work locks. */
@@ -47,6 +50,18 @@ async function namesOf(pool: Pool): Promise<string[]> {
     [PREFIX],
   );
   return rows.map(({ name }: { name: string }) => name);
+}
+
+/** What made each namespace, as `noteNamespace` wrote it, whether or not its log is in this database. */
+export async function namespaceNotes(url: string): Promise<Map<string, string>> {
+  return withPool(url, async (pool) => {
+    const { rows } = await pool.query(
+      `SELECT substr(nspname, length($1) + 1) AS name, obj_description(oid, 'pg_namespace') AS note FROM pg_namespace
+        WHERE starts_with(nspname, $1) AND obj_description(oid, 'pg_namespace') IS NOT NULL`,
+      [PREFIX],
+    );
+    return new Map(rows.map(({ name, note }: { name: string; note: string }) => [name, note]));
+  });
 }
 
 async function readNamespaces(pool: Pool, only: string | null): Promise<Namespace[]> {

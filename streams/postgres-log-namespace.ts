@@ -74,6 +74,17 @@ async function createPartitions(client: Client, topics: readonly Topic[]): Promi
     );
 }
 
+/** Makes the schema of a namespace whose log is elsewhere, for its projections. Several processes may do so at once. */
+export async function createNamespaceSchema(url: string, namespace: string): Promise<void> {
+  const schema = namespaceSchema(namespace);
+  const pool = await openPool(url, 'create namespace', 1);
+  const create = inTransaction(pool, async (client) => {
+    await client.query("SELECT pg_advisory_xact_lock(hashtext('iflex create namespace'))");
+    await client.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
+  });
+  await create.finally(() => pool.end());
+}
+
 /** Drops a whole namespace: log, state and projections. */
 export async function dropNamespace(url: string, namespace: string): Promise<void> {
   const schema = namespaceSchema(namespace);

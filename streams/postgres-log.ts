@@ -23,7 +23,7 @@ import { readJournal, readKeptSnapshot, readPositions, takeTaskState, taskHandle
 import { Patience } from './retry.ts';
 import { TOPICS, type Topic } from './topics.ts';
 
-export { dropNamespace, namespaceSchema, withSearchPath } from './postgres-log-namespace.ts';
+export { createNamespaceSchema, dropNamespace, namespaceSchema, withSearchPath } from './postgres-log-namespace.ts';
 
 export interface PostgresLogOptions {
   url: string;

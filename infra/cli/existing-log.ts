@@ -2,34 +2,32 @@
 import type { Codec } from '../../schemas/codec.ts';
 import { IflexError } from '../../streams/errors.ts';
 import type { EventLog } from '../../streams/event-log.ts';
-import { findNamespace } from '../../streams/namespaces.ts';
-import { openPostgresLog } from '../../streams/postgres-log.ts';
-import { openRegistry } from '../../streams/schema-registry.ts';
+import { type Backend, findNamespace, openCodec, openLog } from '../backend.ts';
 import { openEngine } from '../engine.ts';
 
 export const DEFAULT_NAMESPACE = 'main';
 
 export interface ExistingLog {
-  url: string;
+  backend: Backend;
   log: EventLog;
   codec: Codec;
 }
 
-export async function withEngine<T>(work: (url: string) => Promise<T>): Promise<T> {
+export async function withEngine<T>(work: (backend: Backend) => Promise<T>): Promise<T> {
   const engine = await openEngine();
   try {
-    return await work(engine.url);
+    return await work(engine);
   } finally {
     await engine.stop();
   }
 }
 
 /** Opens the log of a namespace that exists; throws NOT_FOUND with the names that there are. */
-export async function withExistingLog<T>(url: string, namespace: string, work: (existing: ExistingLog) => Promise<T>): Promise<T> {
-  await findNamespace(url, namespace);
-  const log = await openPostgresLog({ url, namespace });
+export async function withExistingLog<T>(backend: Backend, namespace: string, work: (existing: ExistingLog) => Promise<T>): Promise<T> {
+  await findNamespace(backend, namespace);
+  const log = await openLog(backend, namespace);
   try {
-    return await work({ url, log, codec: await openRegistry(url, namespace) });
+    return await work({ backend, log, codec: await openCodec(backend, namespace) });
   } finally {
     await log.close();
   }

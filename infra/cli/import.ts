@@ -5,7 +5,7 @@ import { type Mapping, presetNames, readMapping } from '../../replay/import/mapp
 import { setAsideSince } from '../../replay/import/set-aside.ts';
 import { IflexError } from '../../streams/errors.ts';
 import type { EventLog } from '../../streams/event-log.ts';
-import { findNamespace } from '../../streams/namespaces.ts';
+import { type Backend, findNamespace } from '../backend.ts';
 import { codeVersion } from '../code-version.ts';
 import { isNamespaceLocked } from '../namespace-lock.ts';
 import { type Pipeline, startPipeline } from '../pipeline.ts';
@@ -55,14 +55,14 @@ export function registerImport(program: Command): void {
 async function importInto(mapping: Mapping, files: string[], options: Options): Promise<void> {
   const interrupted = untilInterrupted();
   const { signal } = interrupted;
-  await withEngine((engineUrl) =>
-    withDeclaredLog(engineUrl, options.namespace, async (existing) => {
-      const { url, log, codec } = existing;
-      const clockRuns = await isNamespaceLocked(url, options.namespace);
-      if (options.run && !clockRuns && (await hasWaitingSites(log))) await runPipeline(url, options.namespace, 0, signal);
+  await withEngine((given) =>
+    withDeclaredLog(given, options.namespace, async (existing) => {
+      const { backend, log, codec } = existing;
+      const clockRuns = await isNamespaceLocked(backend.url, options.namespace);
+      if (options.run && !clockRuns && (await hasWaitingSites(log))) await runPipeline(backend, options.namespace, 0, signal);
       const ends = await log.endOffsets('rejected');
       const report = await importShown(existing, mapping, files, { ...options, clockRuns }, signal);
-      const processed = options.run && !signal.aborted && (await runPipeline(url, options.namespace, report.facts.appended, signal));
+      const processed = options.run && !signal.aborted && (await runPipeline(backend, options.namespace, report.facts.appended, signal));
       const setAside = processed ? await setAsideSince(log, codec, ends) : null;
       if (options.json) console.log(JSON.stringify({ ...report, setAside, points: options.points ? report.points : undefined }, null, 2));
       else for (const line of reportLines(report, setAside, options.points === true)) console.log(line);
@@ -84,15 +84,15 @@ async function hasWaitingSites(log: EventLog): Promise<boolean> {
 }
 
 /** A log that is not there has no sites: it is made by declaring them. */
-async function withDeclaredLog(url: string, namespace: string, work: (existing: ExistingLog) => Promise<void>): Promise<void> {
+async function withDeclaredLog(backend: Backend, namespace: string, work: (existing: ExistingLog) => Promise<void>): Promise<void> {
   try {
-    await findNamespace(url, namespace);
+    await findNamespace(backend, namespace);
   } catch (error) {
     if (!(error instanceof IflexError) || error.code !== 'NOT_FOUND') throw error;
     const next = `Declare the sites of the readings into it: \`iflex pilot declare FOLDER --namespace ${namespace}\`.`;
     throw new IflexError('NOT_FOUND', `${error.message}\n${next} \`iflex pilot new --help\` shows how to make a FOLDER.`, {}, error);
   }
-  await withExistingLog(url, namespace, work);
+  await withExistingLog(backend, namespace, work);
 }
 
 async function importShown(
@@ -115,10 +115,10 @@ async function importShown(
 }
 
 /** Until everything is processed and projected, which is true then; where a pipeline runs on the namespace, that one does it. */
-async function runPipeline(url: string, namespace: string, appended: number, signal: AbortSignal): Promise<boolean> {
+async function runPipeline(backend: Backend, namespace: string, appended: number, signal: AbortSignal): Promise<boolean> {
   let pipeline: Pipeline;
   try {
-    pipeline = await startPipeline({ url, namespace, codeVersion: codeVersion() });
+    pipeline = await startPipeline({ ...backend, namespace, codeVersion: codeVersion() });
   } catch (error) {
     if (!(error instanceof IflexError) || error.code !== 'PIPELINE_ALREADY_RUNNING') throw error;
     console.error('The pipeline that runs on this namespace processes what was imported.');

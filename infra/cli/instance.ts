@@ -6,8 +6,7 @@ import { type NewPoint, writeNewPilot, writeNewSite } from '../../replay/instanc
 import { CARRIERS, POINT_KINDS, SITE_KINDS, SITE_ORIGINS } from '../../replay/instance/pilot-file.ts';
 import { readInstance } from '../../replay/instance/read-instance.ts';
 import { IflexError } from '../../streams/errors.ts';
-import { openPostgresLog } from '../../streams/postgres-log.ts';
-import { openRegistry } from '../../streams/schema-registry.ts';
+import { openCodec, openLog } from '../backend.ts';
 import { openEngine } from '../engine.ts';
 import { DEFAULT_NAMESPACE } from './existing-log.ts';
 
@@ -95,9 +94,9 @@ async function declareFolders(folders: string[], namespace: string): Promise<voi
   const instances = folders.map((folder) => readInstance(folder));
   const engine = await openEngine();
   try {
-    const log = await openPostgresLog({ url: engine.url, namespace });
+    const log = await openLog(engine, namespace);
     try {
-      const codec = await openRegistry(engine.url, namespace);
+      const codec = await openCodec(engine, namespace);
       for (const instance of instances) {
         const { appended, unchanged } = await declare(log, codec, instance);
         console.log(`${instance.pilot.name}: ${appended} declared, ${unchanged} unchanged in the namespace "${namespace}"`);

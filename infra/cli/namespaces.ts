@@ -1,8 +1,8 @@
 /** `iflex namespaces`: what logs a database holds, and how to be rid of one. */
 import type { Command } from 'commander';
 import { IflexError } from '../../streams/errors.ts';
-import { findNamespace, listNamespaces, type Namespace } from '../../streams/namespaces.ts';
-import { dropNamespace } from '../../streams/postgres-log.ts';
+import type { Namespace } from '../../streams/namespaces.ts';
+import { type Backend, dropNamespace, findNamespace, listNamespaces } from '../backend.ts';
 import { lockNamespace } from '../namespace-lock.ts';
 import { withEngine } from './existing-log.ts';
 
@@ -33,20 +33,20 @@ export function registerNamespaces(program: Command): void {
     .option('--yes', 'really drop it')
     .addHelpText('after', HELP)
     .action(async (name: string, { yes }: { yes?: boolean }) => {
-      await withEngine(async (url) => {
-        const found = await findNamespace(url, name);
+      await withEngine(async (backend) => {
+        const found = await findNamespace(backend, name);
         if (!yes) throw new IflexError('CONFIG_INVALID', `This would drop ${lineOf(found)}\nAdd --yes to do it.`);
-        await dropIdleNamespace(url, name);
+        await dropIdleNamespace(backend, name);
         console.log(`Dropped ${lineOf(found)}`);
       });
     });
 }
 
 /** Drops a namespace on which no pipeline runs; throws PIPELINE_ALREADY_RUNNING where one does. */
-export async function dropIdleNamespace(url: string, name: string): Promise<void> {
-  const lock = await lockNamespace(url, name);
+export async function dropIdleNamespace(backend: Backend, name: string): Promise<void> {
+  const lock = await lockNamespace(backend.url, name);
   try {
-    await dropNamespace(url, name);
+    await dropNamespace(backend, name);
   } finally {
     await lock.end();
   }

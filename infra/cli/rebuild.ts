@@ -31,9 +31,9 @@ async function runRebuild(name: string, options: Options): Promise<void> {
       'CONFIG_INVALID',
       `There is no projection "${name}". There are: ${PROJECTIONS.map((known) => known.name).join(', ')}.`,
     );
-  await withEngine((url) =>
-    withExistingLog(url, options.namespace, async ({ log, codec }) => {
-      const store = await openProjections(url, options.namespace, codec);
+  await withEngine((backend) =>
+    withExistingLog(backend, options.namespace, async ({ log, codec }) => {
+      const store = await openProjections(backend.url, options.namespace, codec);
       try {
         const report = await rebuildShown({ log, store, projection, acceptDifferences: options.acceptDifferences === true });
         for (const line of describe(report)) console.log(line);

@@ -6,6 +6,7 @@ import { setAsideSince } from '../../replay/import/set-aside.ts';
 import { declare } from '../../replay/instance/declare.ts';
 import { type Instance, readInstance } from '../../replay/instance/read-instance.ts';
 import type { FactRange } from '../../replay/replay-order.ts';
+import type { Backend } from '../backend.ts';
 import { codeVersion } from '../code-version.ts';
 import { startPipeline } from '../pipeline.ts';
 import { untilInterrupted, withExistingLog } from './existing-log.ts';
@@ -27,34 +28,34 @@ export interface FileReplay {
 }
 
 /** Reads pilot and mapping first, so that what is wrong with them is told before anything is made. */
-export function fileReplay(replay: FileReplay): (url: string) => Promise<void> {
+export function fileReplay(replay: FileReplay): (backend: Backend) => Promise<void> {
   const instance = readInstance(replay.pilot);
   const mapping = readMapping(replay.mapping);
-  return (url) => replayFiles(url, replay, instance, mapping);
+  return (backend) => replayFiles(backend, replay, instance, mapping);
 }
 
-async function replayFiles(url: string, replay: FileReplay, instance: Instance, mapping: Mapping): Promise<void> {
+async function replayFiles(backend: Backend, replay: FileReplay, instance: Instance, mapping: Mapping): Promise<void> {
   const { namespace, range, compareWith } = replay;
   const interrupted = untilInterrupted();
-  await prepareTarget(url, namespace, replay.existing, noteOf(`files ${replay.files.join(' ')}`, range));
-  await runFiles(url, replay, instance, mapping, interrupted.signal);
+  await prepareTarget(backend, namespace, replay.existing, noteOf(`files ${replay.files.join(' ')}`, range));
+  await runFiles(backend, replay, instance, mapping, interrupted.signal);
   if (interrupted.signal.aborted) {
     console.log('Interrupted. Go on with the same command and --resume.');
     process.exitCode = 130;
   } else if (compareWith !== undefined) {
-    const equal = await withExistingLog(url, compareWith, (other) => printComparison(compareWith, other, { url, namespace }));
+    const equal = await withExistingLog(backend, compareWith, (other) => printComparison(compareWith, other, { backend, namespace }));
     if (!equal) process.exitCode = 1;
   }
 }
 
 async function runFiles(
-  url: string,
+  backend: Backend,
   { namespace, files, range, speed }: FileReplay,
   instance: Instance,
   mapping: Mapping,
   signal: AbortSignal,
 ): Promise<void> {
-  const pipeline = await startPipeline({ url, namespace, codeVersion: codeVersion() });
+  const pipeline = await startPipeline({ ...backend, namespace, codeVersion: codeVersion() });
   let shown: ReturnType<typeof showProgress> | undefined;
   const onProgress = (done: number, total: number) => {
     shown ??= showProgress({ label: 'Replaying', total, unit: 'bytes' });

@@ -6,6 +6,7 @@ import type { Codec } from '../../schemas/codec.ts';
 import { PARTITION_COUNT } from '../../streams/limits.ts';
 import { describeRun, stateLabel } from '../../streams/run.ts';
 import { type Verification, verifyTask } from '../../streams/verify.ts';
+import type { Backend } from '../backend.ts';
 import { codeVersion } from '../code-version.ts';
 import { configurationHash } from '../pipeline.ts';
 import { withExistingLog } from './existing-log.ts';
@@ -15,8 +16,8 @@ import { showProgress } from './progress.ts';
  * Prints what was checked; sets the exit status to 1 where any task differs. With a time, each task begins at its latest
  * kept snapshot of before it (of the same processors and settings), or else at its first step, and which is told.
  */
-export async function verifyNamespace(url: string, namespace: string, fromMs: number | null): Promise<void> {
-  await withExistingLog(url, namespace, async ({ log, codec }) => {
+export async function verifyNamespace(backend: Backend, namespace: string, fromMs: number | null): Promise<void> {
+  await withExistingLog(backend, namespace, async ({ log, codec }) => {
     console.log(`Verifying "${namespace}" with iflex ${codeVersion()}.`);
     const now = describeRun({ codec, processors: TOPOLOGY, codeVersion: codeVersion(), configurationHash: configurationHash() });
     const label = stateLabel(TOPOLOGY, configurationHash());

@@ -4,8 +4,8 @@ import { COMPARED_TOPICS, compareLogs, describeComparison } from '../../replay/c
 import { type ReplayProgress, replayFacts } from '../../replay/replay.ts';
 import type { FactRange } from '../../replay/replay-order.ts';
 import { IflexError } from '../../streams/errors.ts';
-import { findNamespace, lookUpNamespace, noteNamespace } from '../../streams/namespaces.ts';
-import { openPostgresLog } from '../../streams/postgres-log.ts';
+import { noteNamespace } from '../../streams/namespaces.ts';
+import { type Backend, findNamespace, lookUpNamespace, openLog } from '../backend.ts';
 import { codeVersion } from '../code-version.ts';
 import { type Pipeline, startPipeline } from '../pipeline.ts';
 import { type ExistingLog, untilInterrupted, withExistingLog } from './existing-log.ts';
@@ -13,7 +13,7 @@ import { dropIdleNamespace } from './namespaces.ts';
 import { showProgress } from './progress.ts';
 
 export interface WhatIf {
-  url: string;
+  backend: Backend;
   source: string;
   namespace: string;
   range: FactRange;
@@ -24,10 +24,10 @@ export interface WhatIf {
 
 /** Replays, waits until everything is processed, and prints what came out and how it compares. */
 export async function replayIntoNamespace(whatIf: WhatIf): Promise<void> {
-  const { url, source, namespace, range, compareWith } = whatIf;
-  await withExistingLog(url, source, async (original) => {
-    if (compareWith !== undefined) await findNamespace(url, compareWith);
-    await prepareTarget(url, namespace, whatIf.existing, noteOf(source, range));
+  const { backend, source, namespace, range, compareWith } = whatIf;
+  await withExistingLog(backend, source, async (original) => {
+    if (compareWith !== undefined) await findNamespace(backend, compareWith);
+    await prepareTarget(backend, namespace, whatIf.existing, noteOf(source, range));
     const interrupted = untilInterrupted();
     const progress = await runReplay(whatIf, original, interrupted.signal);
     console.log(`${progress.appended} facts replayed into "${namespace}", ${progress.redelivered} were there already.`);
@@ -37,7 +37,7 @@ export async function replayIntoNamespace(whatIf: WhatIf): Promise<void> {
       return;
     }
     if (compareWith !== undefined) {
-      const equal = await withExistingLog(url, compareWith, (other) => printComparison(compareWith, other, whatIf));
+      const equal = await withExistingLog(backend, compareWith, (other) => printComparison(compareWith, other, whatIf));
       if (!equal) process.exitCode = 1;
     } else if (range.fromMs === Number.NEGATIVE_INFINITY && range.toMs === Number.POSITIVE_INFINITY)
       await printComparison(source, original, whatIf);
@@ -60,8 +60,8 @@ export function noteOf(source: string, { fromMs, toMs }: FactRange): string {
 }
 
 /** Makes the namespace and notes what for: only what a replay made is ever dropped or gone on with by a replay. */
-export async function prepareTarget(url: string, namespace: string, existing: Existing, note: string): Promise<void> {
-  const found = await lookUpNamespace(url, namespace);
+export async function prepareTarget(backend: Backend, namespace: string, existing: Existing, note: string): Promise<void> {
+  const found = await lookUpNamespace(backend, namespace);
   if (found && existing === 'refuse')
     throw new IflexError(
       'CONFIG_INVALID',
@@ -80,17 +80,17 @@ export async function prepareTarget(url: string, namespace: string, existing: Ex
   if (!found && existing === 'resume')
     throw new IflexError('NOT_FOUND', `There is no namespace "${namespace}" to go on with. Leave out --resume to make it.`);
   if (found && existing === 'resume') return;
-  if (found) await dropIdleNamespace(url, namespace);
-  await (await openPostgresLog({ url, namespace })).close();
-  await noteNamespace(url, namespace, note);
+  if (found) await dropIdleNamespace(backend, namespace);
+  await (await openLog(backend, namespace)).close();
+  await noteNamespace(backend.url, namespace, note);
 }
 
 async function runReplay(
-  { url, namespace, range, speed }: WhatIf,
+  { backend, namespace, range, speed }: WhatIf,
   { log: source }: ExistingLog,
   signal: AbortSignal,
 ): Promise<ReplayProgress> {
-  const pipeline = await startPipeline({ url, namespace, codeVersion: codeVersion() });
+  const pipeline = await startPipeline({ ...backend, namespace, codeVersion: codeVersion() });
   try {
     const progress = await Promise.race([feedAll(pipeline, source, range, speed, signal), pipeline.failed]);
     if (!signal.aborted) await Promise.race([pipeline.drained(), once(signal, 'abort')]);
@@ -124,10 +124,10 @@ async function feedAll(
 export async function printComparison(
   other: string,
   left: ExistingLog,
-  { url, namespace }: Pick<WhatIf, 'url' | 'namespace'>,
+  { backend, namespace }: Pick<WhatIf, 'backend' | 'namespace'>,
 ): Promise<boolean> {
   console.log(`Compared with "${other}" (left) by canonical bytes:`);
-  return withExistingLog(url, namespace, async (right) => {
+  return withExistingLog(backend, namespace, async (right) => {
     let equal = true;
     for await (const comparison of compareLogs(left, right, COMPARED_TOPICS)) {
       console.log(`  ${describeComparison(comparison).replaceAll('\n', '\n  ')}`);

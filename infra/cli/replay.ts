@@ -1,6 +1,7 @@
 /** `iflex replay`: what a pipeline did, checked step by step, or done again beside it. */
 import type { Command } from 'commander';
 import { IflexError } from '../../streams/errors.ts';
+import type { Backend } from '../backend.ts';
 import { DEFAULT_NAMESPACE, instantOf, withEngine } from './existing-log.ts';
 import { fileReplay } from './replay-files.ts';
 import { verifyNamespace } from './replay-verify.ts';
@@ -70,7 +71,7 @@ export function registerReplay(program: Command): void {
       if (options.verify) {
         refuseWithVerify(files, options);
         const fromMs = options.from === undefined ? null : instantOf(options.from, '--from');
-        await withEngine((url) => verifyNamespace(url, options.source ?? DEFAULT_NAMESPACE, fromMs));
+        await withEngine((backend) => verifyNamespace(backend, options.source ?? DEFAULT_NAMESPACE, fromMs));
       } else await withEngine(files.length > 0 ? withFiles(files, options) : withLog(options));
     });
 }
@@ -92,17 +93,17 @@ function optionName(name: string): string {
 }
 
 /** Options are refused before anything is started. */
-function withLog(options: ReplayCommand): (url: string) => Promise<void> {
+function withLog(options: ReplayCommand): (backend: Backend) => Promise<void> {
   const { pilot, mapping, source = DEFAULT_NAMESPACE, namespace, compareWith } = options;
   if (pilot !== undefined || mapping !== undefined)
     throw new IflexError('CONFIG_INVALID', '--pilot and --mapping say what files mean: give files, or leave them out to replay a log.');
   if (namespace === source)
     throw new IflexError('CONFIG_INVALID', `A replay never writes to its source: give --namespace another name than "${source}".`);
   const common = commonOf(options);
-  return (url) => replayIntoNamespace({ url, source, compareWith, ...common });
+  return (backend) => replayIntoNamespace({ backend, source, compareWith, ...common });
 }
 
-function withFiles(files: string[], options: ReplayCommand): (url: string) => Promise<void> {
+function withFiles(files: string[], options: ReplayCommand): (backend: Backend) => Promise<void> {
   const { pilot, mapping, source, compareWith } = options;
   if (source !== undefined) throw new IflexError('CONFIG_INVALID', 'A replay has one source: files, or --source.');
   if (pilot === undefined || mapping === undefined)

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { Command } from 'commander';
 import { runClock } from '../../streams/adapters/clock.ts';
 import { keepGoing } from '../../streams/retry.ts';
+import type { Backend } from '../backend.ts';
 import { codeVersion } from '../code-version.ts';
 import { startPipeline } from '../pipeline.ts';
 import { DEFAULT_NAMESPACE, untilInterrupted, withEngine } from './existing-log.ts';
@@ -32,12 +33,12 @@ export function registerRun(program: Command): void {
     .option('--no-clock', 'append no ticks: stream time stands still until somebody else does')
     .option('--no-api', 'do not serve the API')
     .addHelpText('after', HELP)
-    .action((options: Options) => withEngine((url) => run(url, options)));
+    .action((options: Options) => withEngine((backend) => run(backend, options)));
 }
 
-async function run(url: string, { namespace, port, clock, api }: Options): Promise<void> {
+async function run(backend: Backend, { namespace, port, clock, api }: Options): Promise<void> {
   const { signal } = untilInterrupted();
-  const pipeline = await startPipeline({ url, namespace, codeVersion: codeVersion() });
+  const pipeline = await startPipeline({ ...backend, namespace, codeVersion: codeVersion() });
   const { log, codec } = pipeline;
   const warn = (text: string) => console.error(`Warning: ${text}`);
   let stopApi: (() => Promise<void>) | undefined;
@@ -47,7 +48,7 @@ async function run(url: string, { namespace, port, clock, api }: Options): Promi
     if (api) {
       // Loaded here, as the web framework would make every other command start later.
       const { serveApi } = await import('../serve-api.ts');
-      const server = await serveApi({ engineUrl: url, namespace, host: '127.0.0.1', port });
+      const server = await serveApi({ backend, namespace, host: '127.0.0.1', port });
       stopApi = server.stop;
       console.log(`The API is at ${server.address} (reference: ${server.address}/reference/).`);
     }

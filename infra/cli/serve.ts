@@ -1,6 +1,7 @@
 /** `iflex serve`: the API of a namespace whose pipeline runs elsewhere, or has run. */
 import { type Command, InvalidArgumentError } from 'commander';
 import { IflexError } from '../../streams/errors.ts';
+import type { Backend } from '../backend.ts';
 import { DEFAULT_NAMESPACE, untilInterrupted, withEngine } from './existing-log.ts';
 
 interface Options {
@@ -29,15 +30,15 @@ export function registerServe(program: Command): void {
     .addHelpText('after', HELP)
     .action((options: Options) => {
       checkHost(options.host, options.allowRemote === true);
-      return withEngine((engineUrl) => serve(engineUrl, options));
+      return withEngine((backend) => serve(backend, options));
     });
 }
 
-async function serve(engineUrl: string, { host, port, namespace }: Options): Promise<void> {
+async function serve(backend: Backend, { host, port, namespace }: Options): Promise<void> {
   // Loaded here, as the web framework would make every other command start later.
   const { serveApi } = await import('../serve-api.ts');
   const interrupted = untilInterrupted();
-  const server = await serveApi({ engineUrl, namespace, host, port });
+  const server = await serveApi({ backend, namespace, host, port });
   console.log(`Serving ${namespace} at ${server.address} (reference: ${server.address}/reference/). Ctrl-C stops.`);
   await new Promise((resolve) => interrupted.signal.addEventListener('abort', resolve, { once: true }));
   await server.stop();

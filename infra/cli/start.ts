@@ -6,8 +6,8 @@ import { type FeedProgress, feed } from '../../replay/facts.ts';
 import { BUNDLED_DAYS, type BundledPilot, bundledPilot } from '../../replay/pilots/bundled.ts';
 import { IflexError } from '../../streams/errors.ts';
 import { HOUR_MS, MINUTE_MS } from '../../streams/limits.ts';
-import { lookUpNamespace, noteNamespace } from '../../streams/namespaces.ts';
-import { openPostgresLog } from '../../streams/postgres-log.ts';
+import { noteNamespace } from '../../streams/namespaces.ts';
+import { type Backend, lookUpNamespace, openLog } from '../backend.ts';
 import { codeVersion } from '../code-version.ts';
 import { openEngine } from '../engine.ts';
 import { type Pipeline, startPipeline } from '../pipeline.ts';
@@ -48,15 +48,15 @@ async function start(options: Options): Promise<void> {
   console.error('Preparing the database (the first time takes a little longer) …');
   const engine = await openEngine((line) => console.error(line));
   try {
-    await prepareNamespace(engine.url, options.namespace);
-    const pipeline = await startPipeline({ url: engine.url, namespace: options.namespace, codeVersion: codeVersion() });
+    await prepareNamespace(engine, options.namespace);
+    const pipeline = await startPipeline({ ...engine, namespace: options.namespace, codeVersion: codeVersion() });
     let api: ApiServer | null = null;
     try {
       // Before the replay, so that a port that is taken is told at once.
       if (!options.once) {
         // Loaded here, as the web framework would make every other command start later.
         const { serveApi } = await import('../serve-api.ts');
-        api = await serveApi({ engineUrl: engine.url, namespace: options.namespace, host: '127.0.0.1', port: options.port });
+        api = await serveApi({ backend: engine, namespace: options.namespace, host: '127.0.0.1', port: options.port });
       }
       await replay(engine.url, pipeline, options, api?.address ?? null, signal);
       if (signal.aborted) {
@@ -105,16 +105,16 @@ async function replay(
 }
 
 /** Makes the namespace and notes what for. What somebody else made is left alone: its ticks may be years after the pilot's. */
-async function prepareNamespace(url: string, namespace: string): Promise<void> {
-  const found = await lookUpNamespace(url, namespace);
+async function prepareNamespace(backend: Backend, namespace: string): Promise<void> {
+  const found = await lookUpNamespace(backend, namespace);
   if (found && found.note !== NOTE && found.events > 0)
     throw new IflexError(
       'CONFIG_INVALID',
       `The namespace "${namespace}" holds other data${found.note ? ` (${found.note})` : ''}. Give the bundled pilot another --namespace.`,
     );
   if (found?.note === NOTE) return;
-  await (await openPostgresLog({ url, namespace })).close();
-  await noteNamespace(url, namespace, NOTE);
+  await (await openLog(backend, namespace)).close();
+  await noteNamespace(backend.url, namespace, NOTE);
 }
 
 async function feedPilot({ log, codec }: Pipeline, { facts }: BundledPilot, signal: AbortSignal): Promise<FeedProgress> {

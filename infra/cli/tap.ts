@@ -54,8 +54,8 @@ export function registerTap(program: Command): void {
     .addHelpText('after', HELP)
     .action(async (topic: string, options: TapCommand) => {
       const { places, schemaText } = checked(topic, options);
-      await withEngine((url) =>
-        withExistingLog(url, options.namespace, (existing) => printRows(topic, options, places, schemaText, existing)),
+      await withEngine((backend) =>
+        withExistingLog(backend, options.namespace, (existing) => printRows(topic, options, places, schemaText, existing)),
       );
     });
 }

@@ -67,7 +67,7 @@ export function registerToken(program: Command): void {
 }
 
 function withTokenList(work: (pool: Pool, url: string) => Promise<void>): Promise<void> {
-  return withEngine(async (url) => {
+  return withEngine(async ({ url }) => {
     const pool = await openPool(url, 'token', 1);
     try {
       await createTokenList(pool);

@@ -61,8 +61,8 @@ async function list({ namespace, json }: TopicsCommand): Promise<void> {
 }
 
 async function maintainOnce({ namespace, dryRun }: { namespace: string; dryRun?: boolean }): Promise<void> {
-  await withEngine((url) =>
-    withExistingLog(url, namespace, async ({ log }) => {
+  await withEngine((backend) =>
+    withExistingLog(backend, namespace, async ({ log }) => {
       for (const plan of await planMaintenance({ log })) console.log(planLine(plan));
       if (dryRun) return;
       for (const [topic, removed] of await maintain({ log })) console.log(`Removed ${removed} events of ${topic}.`);
@@ -77,8 +77,8 @@ function planLine({ topic, held, toRemove, beforeAppendedMs }: TopicUpkeep): str
 }
 
 async function endOffsets(namespace: string): Promise<Map<string, number[]>> {
-  return withEngine((url) =>
-    withExistingLog(url, namespace, async ({ log }) => {
+  return withEngine((backend) =>
+    withExistingLog(backend, namespace, async ({ log }) => {
       const ends = await Promise.all(TOPICS.map(async ({ name }) => [name, await log.endOffsets(name)] as const));
       return new Map(ends);
     }),

@@ -118,7 +118,7 @@ export async function openFixture() {
     settleMs: HOUR_MS,
   });
   await pipeline.drained();
-  const { app, close } = await openApi({ engineUrl: engine.url, namespace, secret: SECRET, logger: false });
+  const { app, close } = await openApi({ backend: { url: engine.url }, namespace, secret: SECRET, logger: false });
   const access = await openPool(engine.url, 'test access', 1);
   await createTokenList(access);
   const made: string[] = [];

@@ -293,7 +293,7 @@ describe('problems of ours', () => {
   it('are not ready before there are projections, nor while events wait too long', async () => {
     const bare = engine.namespace();
     await (await openPostgresLog({ url: engine.url, namespace: bare })).close();
-    const { app: server, close } = await openApi({ engineUrl: engine.url, namespace: bare, secret: SECRET, logger: false });
+    const { app: server, close } = await openApi({ backend: { url: engine.url }, namespace: bare, secret: SECRET, logger: false });
     await isProblem(await server.inject('/ready'), 'NOT_READY');
     assert.equal((await server.inject('/health')).statusCode, 200);
     await close();
@@ -304,7 +304,7 @@ describe('problems of ours', () => {
     const just = await serverWith({ lags: async () => [lag] });
     assert.deepEqual((await just.ask('/ready')).json(), { status: 'ready', longestWaitMs: MAX_READY_LAG_MS, ticksAheadMs: 0 });
     await just.close();
-    await assert.rejects(openApi({ engineUrl: engine.url, namespace: 'none_such', secret: SECRET }), { code: 'NOT_FOUND' });
+    await assert.rejects(openApi({ backend: { url: engine.url }, namespace: 'none_such', secret: SECRET }), { code: 'NOT_FOUND' });
   });
 });
 
@@ -316,7 +316,7 @@ describe('the service', () => {
     await ticked.log.append(ticksAt(ticked.codec, nowMs + 730 * 86_400_000));
     await ticked.drained();
     await ticked.stop();
-    const { app: server, close } = await openApi({ engineUrl: engine.url, namespace: ahead, secret: SECRET, logger: false });
+    const { app: server, close } = await openApi({ backend: { url: engine.url }, namespace: ahead, secret: SECRET, logger: false });
     const { detail } = await isProblem(await server.inject('/ready'), 'NOT_READY');
     assert.match(detail, /730 days ahead of the clock .* replay what came until now into a new namespace/);
     await close();

@@ -36,7 +36,7 @@ export async function serveWithFailPoints(
   options: { secret: string; port: number; points: FailPoints; signal: AbortSignal; onListening: (port: number) => void },
 ): Promise<void> {
   const { secret, port, points, signal, onListening } = options;
-  const { app, close } = await openApi({ engineUrl: url, namespace, secret: Buffer.from(secret, 'hex'), logger: false });
+  const { app, close } = await openApi({ backend: { url: url }, namespace, secret: Buffer.from(secret, 'hex'), logger: false });
   app.server.prependListener('request', (_, response) => dieWhileAnswering(points, response));
   await app.listen({ host: '127.0.0.1', port });
   onListening((app.server.address() as { port: number }).port);

@@ -37,7 +37,7 @@ function iflex(...args: string[]): Promise<{ status: number | null; output: stri
 
 describe('the API on a port', () => {
   it('answers, refuses a port that is taken, and stops while clients stay connected', async () => {
-    const options = { engineUrl: engine.url, namespace, host: '127.0.0.1', logger: false as const };
+    const options = { backend: { url: engine.url }, namespace, host: '127.0.0.1', logger: false as const };
     const server = await serveApi({ ...options, port: 0 });
     const port = Number(new URL(server.address).port);
     assert.equal((await fetch(`${server.address}/health`)).status, 200);

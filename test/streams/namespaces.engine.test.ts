@@ -26,8 +26,8 @@ describe('namespaces', () => {
       assert.equal(await lookUpNamespace(engine.url, engine.namespace()), undefined);
       // A replay asks for its target only.
       const target = engine.namespace();
-      await prepareTarget(engine.url, target, 'refuse', noteOf(wanted, { fromMs: -Infinity, toMs: Infinity }));
-      await assert.rejects(prepareTarget(engine.url, target, 'refuse', 'other'), { code: 'CONFIG_INVALID', message: /exists/ });
+      await prepareTarget({ url: engine.url }, target, 'refuse', noteOf(wanted, { fromMs: -Infinity, toMs: Infinity }));
+      await assert.rejects(prepareTarget({ url: engine.url }, target, 'refuse', 'other'), { code: 'CONFIG_INVALID', message: /exists/ });
       const names = new RegExp(`(?=.*${wanted})(?=.*${locked})`);
       await assert.rejects(findNamespace(engine.url, engine.namespace()), { code: 'NOT_FOUND', message: names });
     });

@@ -1,0 +1,73 @@
+/**
+ * Where events, schemas and projections live: all in one PostgreSQL, or the log in Kafka and the schemas in a registry of
+ * its own, as the environment says. The one place that knows which log is behind the port.
+ */
+import type { Codec } from '../schemas/codec.ts';
+import type { EventLog } from '../streams/event-log.ts';
+import { openKafkaLog } from '../streams/kafka-log.ts';
+import { dropKafkaNamespace, listKafkaNamespaces, lookUpKafkaNamespace } from '../streams/kafka-namespaces.ts';
+import { type KafkaSettings, kafkaSettings } from '../streams/kafka-settings.ts';
+import {
+  findNamespace as findPostgresNamespace,
+  listNamespaces as listPostgresNamespaces,
+  lookUpNamespace as lookUpPostgresNamespace,
+  type Namespace,
+  namespaceNotes,
+  notFound,
+} from '../streams/namespaces.ts';
+import { createNamespaceSchema, dropNamespace as dropPostgresNamespace, openPostgresLog } from '../streams/postgres-log.ts';
+import { openRegistry } from '../streams/schema-registry.ts';
+
+export interface Backend {
+  /** PostgreSQL: projections, and the log unless `kafka` is given. */
+  url: string;
+  /** The log's cluster. */
+  kafka?: KafkaSettings;
+}
+
+/** What the environment says beside the database. Throws CONFIG_INVALID. */
+export function backendOf(url: string): Backend {
+  const kafka = kafkaSettings();
+  return { url, ...(kafka && { kafka }) };
+}
+
+export async function openLog({ url, kafka }: Backend, namespace: string): Promise<EventLog> {
+  if (!kafka) return openPostgresLog({ url, namespace });
+  await createNamespaceSchema(url, namespace);
+  return openKafkaLog({ settings: kafka, namespace });
+}
+
+export async function openCodec({ url }: Backend, namespace: string): Promise<Codec> {
+  return openRegistry(url, namespace);
+}
+
+/** All namespaces that hold a log, by name. */
+export async function listNamespaces({ url, kafka }: Backend): Promise<Namespace[]> {
+  if (!kafka) return listPostgresNamespaces(url);
+  const [found, notes] = [await listKafkaNamespaces(kafka), await namespaceNotes(url)];
+  return found.map((each) => ({ ...each, note: notes.get(each.name) ?? null }));
+}
+
+/** The namespace of a name, or undefined where there is none. Looks into no other one. */
+export async function lookUpNamespace({ url, kafka }: Backend, name: string): Promise<Namespace | undefined> {
+  if (!kafka) return lookUpPostgresNamespace(url, name);
+  const found = await lookUpKafkaNamespace(kafka, name);
+  return found && { ...found, note: (await namespaceNotes(url)).get(name) ?? null };
+}
+
+/** As `lookUpNamespace`, but throws NOT_FOUND with the names that there are. */
+export async function findNamespace(backend: Backend, name: string): Promise<Namespace> {
+  if (!backend.kafka) return findPostgresNamespace(backend.url, name);
+  const found = await lookUpNamespace(backend, name);
+  if (found) return found;
+  throw notFound(
+    name,
+    (await listKafkaNamespaces(backend.kafka)).map((each) => each.name),
+  );
+}
+
+/** Drops a whole namespace: log, state and projections. */
+export async function dropNamespace({ url, kafka }: Backend, name: string): Promise<void> {
+  await dropPostgresNamespace(url, name);
+  if (kafka) await dropKafkaNamespace(kafka, name);
+}
