@@ -8,9 +8,9 @@
  */
 import { compressionsAlgorithmsByBitmask, crc32c } from '@platformatic/kafka';
 import { Bytes, NUMBER_BYTES, putSigned } from './byte-buffer.ts';
-import { type CloudEventHeaders, fromCloudEvent, toCloudEvent } from './cloud-events.ts';
 import { IflexError } from './errors.ts';
 import { type LogRecord, type RecordHeaders, SharingRecord, type TopicPartition } from './event-log.ts';
+import { HeaderReader, putHeaders, putText } from './kafka-headers.ts';
 
 const BATCH_HEAD_BYTES = 61;
 const LENGTH_AT = 8;
@@ -38,9 +38,6 @@ export interface BatchWriter {
   sequence: number;
 }
 
-const front = new Bytes();
-const back = new Bytes();
-
 /** One batch of a transaction; the broker gives it offsets and a time. */
 export function encodeRecordBatch(records: readonly WireRecord[], { producerId, epoch, sequence }: BatchWriter): Buffer {
   const batch = new Bytes();
@@ -63,45 +60,35 @@ export function encodeRecordBatch(records: readonly WireRecord[], { producerId, 
   return bytes;
 }
 
+/** Most records are shorter than 8 kB, so that their length takes two bytes. */
+const LENGTH_BYTES = 2;
+
 function putRecord(batch: Bytes, { key, value, headers }: WireRecord, offsetDelta: number): void {
-  front.length = back.length = 0;
-  front.reserve(2 + NUMBER_BYTES);
-  front.bytes[0] = 0;
-  front.bytes[1] = 0;
-  front.length = putSigned(front.bytes, 2, offsetDelta);
-  putText(front, key);
-  front.reserve(NUMBER_BYTES);
-  front.length = putSigned(front.bytes, front.length, value === null ? -1 : value.length);
-  putHeaders(headers);
-  const length = front.length + (value === null ? 0 : value.length) + back.length;
-  batch.reserve(length + NUMBER_BYTES);
-  batch.length = putSigned(batch.bytes, batch.length, length);
-  front.bytes.copy(batch.bytes, batch.length, 0, front.length);
-  batch.length += front.length;
+  const start = batch.length;
+  batch.reserve(LENGTH_BYTES + 6 * NUMBER_BYTES + 3 * key.length + (value === null ? 0 : value.length));
+  let at = start + LENGTH_BYTES;
+  batch.bytes[at++] = 0;
+  batch.bytes[at++] = 0;
+  at = putSigned(batch.bytes, at, offsetDelta);
+  at = putText(batch.bytes, at, key);
+  at = putSigned(batch.bytes, at, value === null ? -1 : value.length);
   if (value !== null) {
-    batch.bytes.set(value, batch.length);
-    batch.length += value.length;
+    batch.bytes.set(value, at);
+    at += value.length;
   }
-  back.bytes.copy(batch.bytes, batch.length, 0, back.length);
-  batch.length += back.length;
+  batch.length = at;
+  putHeaders(batch, headers);
+  const length = batch.length - start - LENGTH_BYTES;
+  const lengthBytes = putSigned(lengthOf, 0, length);
+  if (lengthBytes !== LENGTH_BYTES) {
+    batch.reserve(NUMBER_BYTES);
+    batch.bytes.copyWithin(start + lengthBytes, start + LENGTH_BYTES, batch.length);
+    batch.length += lengthBytes - LENGTH_BYTES;
+  }
+  lengthOf.copy(batch.bytes, start, 0, lengthBytes);
 }
 
-function putText(into: Bytes, text: string): void {
-  const length = Buffer.byteLength(text);
-  into.reserve(length + NUMBER_BYTES);
-  into.length = putSigned(into.bytes, into.length, length);
-  into.length += into.bytes.write(text, into.length);
-}
-
-function putHeaders(headers: RecordHeaders | null): void {
-  const attributes = headers === null ? [] : Object.entries(toCloudEvent(headers));
-  back.reserve(NUMBER_BYTES);
-  back.length = putSigned(back.bytes, 0, attributes.length);
-  for (const [name, value] of attributes) {
-    putText(back, name);
-    putText(back, value);
-  }
-}
+const lengthOf = Buffer.alloc(NUMBER_BYTES);
 
 /** A producer whose records from an offset on do not count, up to the mark that ends its transaction. */
 export interface AbortedTransaction {
@@ -153,9 +140,8 @@ export function decodeRecordBatches({ bytes, aborted, ...at }: FetchedBatches, b
   return nextOffset;
 }
 
-/** The last texts read at each place of a record: mostly the next record has the same. */
 class BatchReader {
-  private at = 0;
+  private readonly reader: HeaderReader;
   private readonly bytes: Buffer;
   private readonly memory: DataView;
   private readonly place: { topic: string; partition: number; appendedMs: number };
@@ -177,71 +163,48 @@ class BatchReader {
     const compression = attributes & COMPRESSION;
     this.bytes = compression === 0 ? records : decompressed(compression, records);
     this.memory = new DataView(this.bytes.buffer);
+    this.reader = new HeaderReader(this.bytes);
   }
 
   /** Reads while there is room; gives the offset at which it stopped for want of it, or -1. */
   read(room: { records: number; bytes: number }, into: LogRecord[]): number {
+    const { reader, bytes } = this;
     for (let i = 0; i < this.count; i++) {
-      const end = this.signed() + this.at;
-      this.at++;
-      this.signed();
-      const offset = this.firstOffset + this.signed();
+      const end = reader.signed() + reader.at;
+      reader.at++;
+      reader.signed();
+      const offset = this.firstOffset + reader.signed();
       if (offset < this.fromOffset) {
-        this.at = end;
+        reader.at = end;
         continue;
       }
       if (room.records <= 0 || room.bytes <= 0) return offset;
-      const key = this.text() ?? '';
-      const length = this.signed();
-      const value = this.bytes.subarray(this.at, this.at + Math.max(0, length));
-      this.at += value.length;
+      const key = reader.text() ?? '';
+      const length = Math.max(0, reader.signed());
+      const value = bytes.subarray(reader.at, reader.at + length);
+      reader.at += length;
       const record = new SharingRecord(this.place, offset, key, NO_HEADERS, value, this.memory);
       this.takeHeaders(record);
       into.push(record);
       room.records--;
-      room.bytes -= value.length;
-      this.at = end;
+      room.bytes -= length;
+      reader.at = end;
     }
     return -1;
   }
 
-  /** A record of an outside producer whose headers make no sense is told of as such, so that it can be set aside. */
+  /** An event of an outside producer whose headers make no sense is told of as such, so that it can be set aside. */
   private takeHeaders(record: SharingRecord): void {
-    const given: Record<string, string> = {};
-    const count = this.signed();
-    for (let i = 0; i < count; i++) {
-      const name = this.text() ?? '';
-      const value = this.text();
-      if (value !== undefined) given[name] = value;
-    }
+    const hasNone = this.bytes[this.reader.at] === 0;
     try {
-      record.headers = fromCloudEvent(given as CloudEventHeaders);
+      if (!hasNone) record.headers = this.reader.read();
+      else record.fault = 'The event has no headers; those of CloudEvents in binary mode are needed.';
     } catch (error) {
-      if (!(error instanceof IflexError)) throw error;
-      const { topic, partition, appendedMs } = this.place;
-      record.headers = { source: `${topic}/${partition}`, number: record.offset, type: '', knownAtMs: appendedMs };
-      record.fault = count === 0 ? 'The event has no headers; those of CloudEvents in binary mode are needed.' : error.message;
+      record.fault = (error as Error).message;
     }
-  }
-
-  private signed(): number {
-    let byte = this.bytes[this.at++];
-    let value = byte & 0x7f;
-    let factor = 128;
-    while (byte > 0x7f) {
-      byte = this.bytes[this.at++];
-      value += (byte & 0x7f) * factor;
-      factor *= 128;
-    }
-    return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
-  }
-
-  /** undefined for one that is null. */
-  private text(): string | undefined {
-    const length = this.signed();
-    if (length < 0) return undefined;
-    this.at += length;
-    return this.bytes.toString('utf8', this.at - length, this.at);
+    if (record.fault === undefined) return;
+    const { topic, partition, appendedMs } = this.place;
+    record.headers = { source: `${topic}/${partition}`, number: record.offset, type: '', knownAtMs: appendedMs };
   }
 }
 
