@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../infra/embedded-postgres.ts';
+import { dropRepeats, groupByPartition, pack, TopicTable } from '../../streams/append-groups.ts';
 import type { EventLog, NewRecord } from '../../streams/event-log.ts';
 import { MAX_STEP_BYTES, PARTITION_COUNT } from '../../streams/limits.ts';
 import { partitionOf } from '../../streams/partitioner.ts';
@@ -19,7 +20,6 @@ import {
   READ_STATEMENT,
   withSearchPath,
 } from '../../streams/postgres-log.ts';
-import { dropRepeats, groupByPartition, pack, TopicTable } from '../../streams/append-groups.ts';
 import { TOPICS } from '../../streams/topics.ts';
 import { type Benchmark, median } from './benchmark.ts';
 
