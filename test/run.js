@@ -1,4 +1,4 @@
-// Runs the stages of checks and tests: node test/run.js [check|test|soak]. Each stage prints its time, has a limit, and
+// Runs the stages of checks and tests: node test/run.js [check|test|services|soak]. Each stage prints its time, has a limit, and
 // reports at least one test; a stage that ran nothing fails. The last line is `N passed, N failed`.
 // Plain JavaScript that hands over to the Node 24 of the dependencies, so that any Node can start it.
 import { spawnSync } from 'node:child_process';

@@ -1,11 +1,12 @@
 /** The stages behind `npm run check`, `npm test`, `npm run test:services` and `npm run soak`. */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from 'node:test';
 import { inspect } from 'node:util';
 import { PROJECT_FOLDER } from '../infra/engine.ts';
 import { dataRoot } from './data.ts';
+import { withServicesOfARun } from './services-of-a-run.ts';
 
 interface Outcome {
   passed: number;
@@ -107,8 +108,7 @@ const FOLDERS = ['schemas', 'streams', 'processors', 'projections', 'api', 'infr
 function stagesOf(what: string): Stage[] {
   if (what === 'check') return [...check(), pure()];
   if (what === 'soak') return [tests('soak', testFiles(/\.soak\.ts$/), { isolated: true, concurrency: 1, limitMinutes: 180 })];
-  if (what === 'services')
-    return [tests('real services', testFiles(/\.services\.test\.ts$/), { isolated: true, concurrency: 1, limitMinutes: 20 })];
+  if (what === 'services') return [services()];
   if (what === 'test') return [...check(), pure(), engine(), ...outside()];
   console.error('Usage: node test/run.js [check|test|services|soak]');
   process.exit(2);
@@ -122,6 +122,12 @@ const pure = () =>
   });
 const engine = () =>
   tests('tests on the embedded engine', testFiles(/\.engine\.test\.ts$/), { isolated: true, concurrency: 2, limitMinutes: 10 });
+
+/** The shared services (`services.ts`) are started by the first suite that asks, and end with the stage, however it ends. */
+function services(): Stage {
+  const stage = tests('real services', testFiles(/\.services\.test\.ts$/), { isolated: true, concurrency: 1, limitMinutes: 18 });
+  return { ...stage, run: (signal) => withServicesOfARun(() => stage.run(signal)) };
+}
 
 /** What not every machine has: with CI=true its suites must run, elsewhere they are listed as not run where it is absent. */
 function outside(): Stage[] {
@@ -139,22 +145,26 @@ function outside(): Stage[] {
 
 const started = performance.now();
 const seconds = (sinceMs: number) => `${((performance.now() - sinceMs) / 1000).toFixed(1)} s`;
-/** Stages that `.ci/run` ran before this process count in its last line. */
-const passedBefore = Number(process.env.IFLEX_PASSED_BEFORE ?? 0);
+/** A signal ends the stage under way as its limit would, so that what it started ends with it. */
+const interrupted = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupted.abort());
 let passed = 0;
 let failed = 0;
 for (const stage of stagesOf(process.argv[2] ?? 'test')) {
   const stageStarted = performance.now();
   const limit = AbortSignal.timeout(stage.limitMinutes * 60_000);
-  const outcome = await stage.run(limit);
-  if (outcome.passed + outcome.failed === 0 || limit.aborted) outcome.failed++;
+  const outcome = await stage.run(AbortSignal.any([limit, interrupted.signal]));
+  if (outcome.passed + outcome.failed === 0 || limit.aborted || interrupted.signal.aborted) outcome.failed++;
   passed += outcome.passed;
   failed += outcome.failed;
-  const over = limit.aborted ? `, over its limit of ${stage.limitMinutes} min` : '';
+  const why = limit.aborted ? `, over its limit of ${stage.limitMinutes} min` : interrupted.signal.aborted ? ', interrupted' : '';
   console.log(
-    `${outcome.failed === 0 ? 'ok  ' : 'FAIL'} ${stage.name}: ${outcome.passed} passed, ${outcome.failed} failed, ${seconds(stageStarted)}${over}`,
+    `${outcome.failed === 0 ? 'ok  ' : 'FAIL'} ${stage.name}: ${outcome.passed} passed, ${outcome.failed} failed, ${seconds(stageStarted)}${why}`,
   );
+  if (interrupted.signal.aborted) break;
 }
 console.log(`All stages: ${seconds(started)}`);
-console.log(`${passed + passedBefore} passed, ${failed} failed`);
+console.log(`${passed} passed, ${failed} failed`);
+// For `.ci/run`, which adds up several runs.
+if (process.env.IFLEX_COUNTS) writeFileSync(process.env.IFLEX_COUNTS, `${passed} ${failed}\n`);
 process.exit(failed === 0 && passed > 0 ? 0 : 1);

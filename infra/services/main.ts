@@ -7,7 +7,7 @@ import { runInForeground } from './foreground.ts';
 import { down, install, type ServiceStatus, statusOf, up } from './lifecycle.ts';
 import { SERVICES } from './list.ts';
 import { openPlace, serviceNames } from './place.ts';
-import { PREREQUISITES, runTool } from './tool.ts';
+import { lackingPrerequisite, PREREQUISITES, runTool } from './tool.ts';
 import { SERVICE_NAMES, VERSIONS } from './versions.ts';
 
 const HELP = `
@@ -81,7 +81,7 @@ function servicesProgram(): Command {
     });
   program
     .command('prerequisites')
-    .description('Install Java and Maven from Debian; needs root.')
+    .description('Install Java and Maven from Debian where they are missing; needs root then.')
     .action(() => prerequisites(say));
   return program;
 }
@@ -92,10 +92,15 @@ function lineOf({ name, product, version, state, pid, ports, log }: ServiceStatu
 }
 
 async function prerequisites(say: (line: string) => void): Promise<void> {
+  const lacking = await lackingPrerequisite();
+  if (lacking === undefined) return say(`${PREREQUISITES.join(' and ')} are there already.`);
+  say(lacking);
   if (!isRoot()) throw new IflexError('CONFIG_INVALID', `Only root may install: sudo apt-get install ${PREREQUISITES.join(' ')}`);
   say(`Installing ${PREREQUISITES.join(' and ')} with apt-get.`);
   await runTool('apt-get', ['-q', 'update'], 'The lists of packages cannot be fetched');
   await runTool('apt-get', ['-q', '-y', '--no-install-recommends', 'install', ...PREREQUISITES], 'Java and Maven cannot be installed');
+  const still = await lackingPrerequisite();
+  if (still !== undefined) throw new IflexError('SERVICE_NOT_INSTALLABLE', `They were installed, but still: ${still}`);
 }
 
 try {

@@ -9,7 +9,7 @@ import { configuredMirror } from '../../../infra/services/debian.ts';
 import { recordedChecksums } from '../../../infra/services/maven.ts';
 import { fillTemplate, openPlace, portsOf, serviceNames } from '../../../infra/services/place.ts';
 import { startedProcess } from '../../../infra/services/process.ts';
-import { findJava, runTool } from '../../../infra/services/tool.ts';
+import { findJava, lackingPrerequisite, runTool } from '../../../infra/services/tool.ts';
 import { APICURIO_VERSION, KAFKA_VERSION, LOG4J_VERSION, SERVICE_NAMES, VERSIONS } from '../../../infra/services/versions.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'iflex-table-'));
@@ -95,6 +95,16 @@ describe('what a machine lacks', () => {
       code: 'SERVICE_NOT_INSTALLABLE',
       message: /java is missing\. As root: apt-get install default-jre-headless/,
     });
+  });
+
+  it('is nothing where Java and Maven can be run, and else told', async () => {
+    const bin = join(folder, 'both');
+    mkdirSync(bin);
+    writeFileSync(join(bin, 'java'), '#!/bin/sh\necho \'openjdk version "17.0.1"\' >&2\n', { mode: 0o755 });
+    const env = { PATH: bin, JAVA_HOME: undefined };
+    assert.match((await lackingPrerequisite(env))!, /^Maven is needed: mvn is missing/);
+    writeFileSync(join(bin, 'mvn'), '#!/bin/sh\n', { mode: 0o755 });
+    assert.equal(await lackingPrerequisite(env), undefined);
   });
 
   it('is told when it fails, with what it said', async () => {
