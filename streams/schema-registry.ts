@@ -4,9 +4,9 @@
  */
 import { Codec, fingerprint, type RegisteredSchema } from '../schemas/codec.ts';
 import { currentSchemas } from '../schemas/files.ts';
-import { IflexError } from './errors.ts';
 import { type Client, inTransaction, openPool, reached } from './postgres.ts';
 import { namespaceSchema } from './postgres-log.ts';
+import { compareWithRecorded, type RecordedSchemas } from './recorded-schemas.ts';
 import { TOPICS } from './topics.ts';
 
 const TABLES = `
@@ -33,7 +33,7 @@ export async function openRegistry(url: string, namespace: string): Promise<Code
         for (const [name, schema] of current) await registerSchema(client, name, schema);
         const { rows } = await client.query('SELECT id, schema FROM iflex_registry.schema ORDER BY id');
         for (const row of rows as RegisteredSchema[]) codec.register(row);
-        await compareWithRecorded(client, `${namespaceSchema(namespace)}.recorded_schema`);
+        await compareWithRecorded(recordedIn(client, namespace), codec);
       }),
     );
   } finally {
@@ -61,17 +61,19 @@ async function registerSchema(client: Client, name: string, schema: string): Pro
   );
 }
 
-/** Records what each id means to this namespace's bytes; refuses a registry that means something else by one of them. */
-async function compareWithRecorded(client: Client, recorded: string): Promise<void> {
-  await client.query(`INSERT INTO ${recorded} SELECT id, fingerprint FROM iflex_registry.schema ON CONFLICT DO NOTHING`);
-  const { rows } = await client.query(
-    `SELECT r.id FROM ${recorded} r LEFT JOIN iflex_registry.schema s USING (id)
-      WHERE s.fingerprint IS DISTINCT FROM r.fingerprint ORDER BY id`,
-  );
-  if (rows.length === 0) return;
-  const ids = rows.map(({ id }) => id).join(', ');
-  throw new IflexError(
-    'SCHEMA_MISMATCH',
-    `The registry gives the schema ids ${ids} another meaning than this log's events have. Restore the registry that belongs to this log.`,
-  );
+/** Kept in a table of the namespace, which must be there. */
+function recordedIn(client: Client, namespace: string): RecordedSchemas {
+  const table = `${namespaceSchema(namespace)}.recorded_schema`;
+  return {
+    async read() {
+      const { rows } = await client.query(`SELECT id, fingerprint FROM ${table}`);
+      return new Map((rows as { id: number; fingerprint: string }[]).map((row) => [row.id, row.fingerprint]));
+    },
+    async add(fingerprints) {
+      await client.query(`INSERT INTO ${table} SELECT * FROM unnest($1::int[], $2::text[]) ON CONFLICT DO NOTHING`, [
+        [...fingerprints.keys()],
+        [...fingerprints.values()],
+      ]);
+    },
+  };
 }
