@@ -159,6 +159,11 @@ export class KafkaCluster {
     return this.leaders.get(topic)?.length ?? 0;
   }
 
+  /** Brokers that were found so far. */
+  nodes(): number[] {
+    return [...this.brokers.keys()];
+  }
+
   forget(topics: Iterable<string>): void {
     for (const topic of topics) this.leaders.delete(topic);
   }

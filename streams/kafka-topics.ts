@@ -1,11 +1,13 @@
 /** Topics of a namespace on Kafka: their names, settings, and making them. The one importer of kafkajs, for its admin client. */
+import { IncrementalAlterConfigOperationTypes, incrementalAlterConfigsV1, ConfigResourceTypes as ResourceTypes } from '@platformatic/kafka';
 import kafkajs, { type Admin, type KafkaConfig } from 'kafkajs';
 import { IflexError } from './errors.ts';
+import type { KafkaCluster } from './kafka-cluster.ts';
 import type { KafkaSettings } from './kafka-settings.ts';
 import { MAX_BATCH_BYTES } from './limits.ts';
 import type { Topic } from './topics.ts';
 
-const { Kafka, KafkaJSAggregateError, logLevel } = kafkajs;
+const { ConfigResourceTypes, Kafka, KafkaJSAggregateError, logLevel } = kafkajs;
 
 /** What the log keeps for itself, beside the events. */
 export const OWN_TOPICS = {
@@ -30,6 +32,14 @@ export interface WantedTopic {
   name: string;
   partitions: number;
   settings: Record<string, string>;
+}
+
+/** What differs between a topic as it is and as it is to be. */
+export interface TopicDrift {
+  topic: string;
+  /** null: the topic is missing. */
+  partitions: { is: number; wanted: number } | null;
+  settings: { name: string; is: string; wanted: string }[];
 }
 
 export interface KeepingOptions {
@@ -76,6 +86,7 @@ export function wantedTopics(namespace: string, topics: readonly Topic[], { comp
 /** Does something with an admin client, and closes it. */
 export async function withAdmin<T>(settings: KafkaSettings, work: (admin: Admin) => Promise<T>): Promise<T> {
   const admin = new Kafka(clientConfig(settings)).admin();
+  const warn = muteTimerWarning();
   try {
     await admin.connect();
     return await work(admin);
@@ -92,7 +103,17 @@ export async function withAdmin<T>(settings: KafkaSettings, work: (admin: Admin)
     throw new IflexError('CONFIG_INVALID', `Kafka refuses: ${message}`, {}, error);
   } finally {
     await admin.disconnect();
+    process.emitWarning = warn;
   }
+}
+
+/** kafkajs sets timers to times that have passed, of which Node warns; gives what it put another function in the place of. */
+function muteTimerWarning(): typeof process.emitWarning {
+  const warn = process.emitWarning;
+  process.emitWarning = ((warning: string | Error, ...rest: unknown[]) => {
+    if (rest[0] !== 'TimeoutNegativeWarning') (warn as (...given: unknown[]) => void)(warning, ...rest);
+  }) as typeof process.emitWarning;
+  return warn;
 }
 
 function clientConfig({ brokers, tls, sasl }: KafkaSettings): KafkaConfig {
@@ -127,4 +148,64 @@ export async function createTopics(
     const errors = error instanceof KafkaJSAggregateError ? error.errors : [error];
     if (!errors.every((each) => (each as { type?: string }).type === 'TOPIC_ALREADY_EXISTS')) throw error;
   }
+}
+
+/** Compares topics with what is wanted; of settings only those that the table names. */
+async function driftOf(admin: Admin, wanted: readonly WantedTopic[]): Promise<TopicDrift[]> {
+  const there = new Set(await admin.listTopics());
+  const present = wanted.filter(({ name }) => there.has(name));
+  if (present.length === 0) return wanted.map(({ name }) => ({ topic: name, partitions: null, settings: [] }));
+  const { topics } = await admin.fetchTopicMetadata({ topics: present.map(({ name }) => name) });
+  const counts = new Map(topics.map(({ name, partitions }) => [name, partitions.length]));
+  const { resources } = await admin.describeConfigs({
+    includeSynonyms: false,
+    resources: present.map(({ name, settings }) => ({ type: ConfigResourceTypes.TOPIC, name, configNames: Object.keys(settings) })),
+  });
+  const found = new Map(resources.map(({ resourceName, configEntries }) => [resourceName, configEntries]));
+  return wanted.map(({ name, partitions, settings }) => {
+    const is = counts.get(name);
+    if (is === undefined) return { topic: name, partitions: null, settings: [] };
+    const entries = new Map(found.get(name)?.map(({ configName, configValue }) => [configName, configValue]));
+    const differing = Object.entries(settings).filter(([key, value]) => entries.get(key) !== value);
+    return {
+      topic: name,
+      partitions: { is, wanted: partitions },
+      settings: differing.map(([key, value]) => ({ name: key, is: entries.get(key) ?? '', wanted: value })),
+    };
+  });
+}
+
+/** What has to be done so that a namespace's topics are as wanted; empty where nothing has. Makes nothing. */
+export async function planTopics(settings: KafkaSettings, wanted: readonly WantedTopic[]): Promise<TopicDrift[]> {
+  const drift = await withAdmin(settings, (admin) => driftOf(admin, wanted));
+  return drift.filter(
+    ({ partitions, settings: differing }) => partitions === null || partitions.is !== partitions.wanted || differing.length > 0,
+  );
+}
+
+/** Makes what is missing and sets what differs, but no number of partitions: that would move keys to others. */
+export async function applyTopics(
+  settings: KafkaSettings,
+  cluster: KafkaCluster,
+  wanted: readonly WantedTopic[],
+  drift: readonly TopicDrift[],
+  keeping: KeepingOptions,
+): Promise<void> {
+  const missing = new Set(drift.filter(({ partitions }) => partitions === null).map(({ topic }) => topic));
+  await withAdmin(settings, (admin) =>
+    createTopics(
+      admin,
+      wanted.filter(({ name }) => missing.has(name)),
+      keeping,
+    ),
+  );
+  const resources = drift
+    .filter((each) => each.settings.length > 0)
+    .map(({ topic, settings: differing }) => ({
+      resourceType: ResourceTypes.TOPIC,
+      resourceName: topic,
+      configs: differing.map(({ name, wanted: value }) => ({ name, configOperation: IncrementalAlterConfigOperationTypes.SET, value })),
+    }));
+  if (resources.length > 0)
+    await cluster.untilDone(() => cluster.sendToAny(incrementalAlterConfigsV1.api, resources, false), { withinMs: ADMIN_WITHIN_MS });
 }

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { codeVersion } from '../code-version.ts';
 import { registerImport } from './import.ts';
 import { registerInstance } from './instance.ts';
+import { registerKafka } from './kafka.ts';
 import { registerNamespaces } from './namespaces.ts';
 import { registerRebuild } from './rebuild.ts';
 import { registerReplay } from './replay.ts';
@@ -31,6 +32,7 @@ export function iflexProgram(): Command {
   for (const register of [
     registerImport,
     registerInstance,
+    registerKafka,
     registerNamespaces,
     registerRebuild,
     registerReplay,

@@ -1,6 +1,10 @@
 /** `iflex topics`: the one table of topics, and how far a log of them reaches. */
 import type { Command } from 'commander';
-import { MAINTENANCE_INTERVAL_MS, MINUTE_MS } from '../../streams/limits.ts';
+import { IflexError } from '../../streams/errors.ts';
+import { KafkaCluster } from '../../streams/kafka-cluster.ts';
+import { kafkaSettings } from '../../streams/kafka-settings.ts';
+import { applyTopics, planTopics, type TopicDrift, wantedTopics } from '../../streams/kafka-topics.ts';
+import { HOUR_MS, MAINTENANCE_INTERVAL_MS, MINUTE_MS } from '../../streams/limits.ts';
 import { maintain, planMaintenance, type TopicUpkeep } from '../../streams/maintenance.ts';
 import { TOPICS } from '../../streams/topics.ts';
 import { DEFAULT_NAMESPACE, withEngine, withExistingLog } from './existing-log.ts';
@@ -26,6 +30,16 @@ Examples
   iflex topics maintain --dry-run
   iflex topics maintain --namespace trial`;
 
+const APPLY_HELP = `
+Missing topics are made, settings that differ are set; others of a topic stay as they are. A number of partitions is never
+changed: that would move keys to other partitions. Replay into a new namespace instead.
+
+Status 1 where something differs and was not set right.
+
+Examples
+  iflex topics apply
+  iflex topics apply --namespace trial --yes`;
+
 export function registerTopics(program: Command): void {
   const topics = program
     .command('topics')
@@ -45,6 +59,13 @@ export function registerTopics(program: Command): void {
     .option('--dry-run', 'only say what would go')
     .addHelpText('after', MAINTAIN_HELP)
     .action(maintainOnce);
+  topics
+    .command('apply')
+    .description('Show how the topics of a log on Kafka differ from the table, and set them right.')
+    .option('--namespace <name>', 'log to look after', DEFAULT_NAMESPACE)
+    .option('--yes', 'really do it')
+    .addHelpText('after', APPLY_HELP)
+    .action(apply);
 }
 
 async function list({ namespace, json }: TopicsCommand): Promise<void> {
@@ -68,6 +89,31 @@ async function maintainOnce({ namespace, dryRun }: { namespace: string; dryRun?:
       for (const [topic, removed] of await maintain({ log })) console.log(`Removed ${removed} events of ${topic}.`);
     }),
   );
+}
+
+async function apply({ namespace, yes }: { namespace: string; yes?: boolean }): Promise<void> {
+  const settings = kafkaSettings();
+  if (!settings)
+    throw new IflexError('CONFIG_INVALID', 'KAFKA_BROKERS is not set: the log is in PostgreSQL, whose topics are as the table says.');
+  const keeping = { compactionLagMs: HOUR_MS };
+  const wanted = wantedTopics(namespace, TOPICS, keeping);
+  const drift = await planTopics(settings, wanted);
+  for (const each of drift) console.log(driftLine(each));
+  const fixed = drift.filter(({ partitions }) => partitions !== null && partitions.is !== partitions.wanted);
+  if (drift.length === 0) console.log(`The ${wanted.length} topics of "${namespace}" are as the table says.`);
+  else if (yes) {
+    const cluster = new KafkaCluster(settings, 'iflex topics');
+    await applyTopics(settings, cluster, wanted, drift, keeping).finally(() => cluster.close());
+    console.log(fixed.length === 0 ? 'Done.' : 'Done, but for the numbers of partitions.');
+  } else console.log('Nothing was changed. Add --yes to do it.');
+  if (drift.length > 0 && (!yes || fixed.length > 0)) process.exitCode = 1;
+}
+
+function driftLine({ topic, partitions, settings }: TopicDrift): string {
+  if (partitions === null) return `${topic}: is missing and is made.`;
+  const set = settings.map(({ name, is, wanted }) => `${name} is ${is}, is set to ${wanted}`);
+  if (partitions.is !== partitions.wanted) set.unshift(`has ${partitions.is} partitions, not ${partitions.wanted}, which stays`);
+  return `${topic}: ${set.join('; ')}.`;
 }
 
 function planLine({ topic, held, toRemove, beforeAppendedMs }: TopicUpkeep): string {

@@ -1,0 +1,175 @@
+/** Transactions that hold readers back: told of, and ended only where nobody else ever will. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import {
+  ConfigResourceTypes,
+  createAPI,
+  IncrementalAlterConfigOperationTypes,
+  incrementalAlterConfigsV1,
+  initProducerIdV5,
+  type Reader,
+  Writer,
+} from '@platformatic/kafka';
+import { PROJECT_FOLDER } from '../../infra/engine.ts';
+import { KafkaCluster } from '../../streams/kafka-cluster.ts';
+import { abortTransaction, findOpenTransactions, isHanging } from '../../streams/kafka-hanging.ts';
+import { openKafkaLog } from '../../streams/kafka-log.ts';
+import { KafkaReader } from '../../streams/kafka-reader.ts';
+import { encodeRecordBatch } from '../../streams/kafka-records.ts';
+import { kafkaSettings } from '../../streams/kafka-settings.ts';
+import { applyTopics, planTopics, topicName, wantedTopics } from '../../streams/kafka-topics.ts';
+import { TransactionWriter } from '../../streams/kafka-transaction.ts';
+import { TRANSACTION_TIMEOUT_MS } from '../../streams/limits.ts';
+import { TOPICS } from '../../streams/topics.ts';
+import { openTestServices } from '../services.ts';
+import { numbered, texts } from './event-log-fixtures.ts';
+
+const services = await openTestServices('kafka');
+const settings = kafkaSettings(services.settings)!;
+const LATER_MS = 3 * TRANSACTION_TIMEOUT_MS;
+
+async function withLog(work: (tools: { namespace: string; cluster: KafkaCluster; reader: KafkaReader }) => Promise<void>): Promise<void> {
+  const namespace = services.namespace();
+  await (await openKafkaLog({ settings, namespace })).close();
+  const cluster = new KafkaCluster(settings, 'test');
+  try {
+    await work({ namespace, cluster, reader: new KafkaReader(cluster) });
+  } finally {
+    await cluster.close();
+  }
+}
+
+/** Whether the broker asks the coordinator if a partition belongs to a transaction, as it does since Kafka 3.6. */
+async function verifyTransactions(cluster: KafkaCluster, on: boolean): Promise<void> {
+  const configs = [
+    { name: 'transaction.partition.verification.enable', configOperation: IncrementalAlterConfigOperationTypes.SET, value: String(on) },
+  ];
+  await cluster.sendToAny(incrementalAlterConfigsV1.api, [{ resourceType: ConfigResourceTypes.BROKER, resourceName: '', configs }], false);
+}
+
+/** A write as of Kafka 2.0 to a partition that was never added to the transaction: no coordinator will ever end it. */
+const produceV9 = createAPI<[string, string, Buffer], number>(
+  0,
+  9,
+  (id: string, topic: string, batch: Buffer) =>
+    Writer.create()
+      .appendString(id)
+      .appendInt16(-1)
+      .appendInt32(10_000)
+      .appendArray([batch], (w, bytes) => {
+        w.appendString(topic).appendArray([bytes], (p, each) => p.appendInt32(0).appendBytes(each));
+      })
+      .appendTaggedFields(),
+  (_c: number, _k: number, _v: number, reader: Reader) => {
+    let error = 0;
+    reader.readArray((topic) => {
+      topic.readString();
+      topic.readArray((partition) => {
+        partition.readInt32();
+        error = partition.readInt16();
+        partition.readInt64();
+        partition.readInt64();
+        partition.readInt64();
+        partition.readArray((each) => {
+          each.readInt32();
+          each.readNullableString();
+        });
+        partition.readNullableString();
+      });
+    });
+    return error;
+  },
+);
+
+const record = { key: 'k', value: Buffer.from('left'), headers: { source: 's', number: 1, type: 'T', knownAtMs: 1 } };
+const iflex = (...args: string[]) =>
+  spawnSync(process.execPath, [join(PROJECT_FOLDER, 'infra', 'iflex.js'), ...args], {
+    encoding: 'utf8',
+    env: { ...process.env, ...services.settings },
+  });
+
+test('an open transaction is shown with its owner, and is not held for one that hangs', async () => {
+  await withLog(async ({ namespace, cluster, reader }) => {
+    const place = { topic: topicName(namespace, 'meter.readings'), partition: 0 };
+    const writer = new TransactionWriter(cluster, `${namespace}.test`);
+    await writer.open();
+    await writer.write([{ ...place, records: [record] }]);
+    const [open, ...others] = await findOpenTransactions(cluster, reader, [place, { ...place, partition: 1 }]);
+    assert.deepEqual(others, []);
+    assert.equal(open.transaction?.id, `${namespace}.test`);
+    assert.equal(open.transaction?.timeoutMs, TRANSACTION_TIMEOUT_MS);
+    assert.deepEqual([open.topic, open.partition, open.firstOffset, open.heldBack], [place.topic, 0, 0, 1]);
+    assert.ok(!isHanging(open, Date.now() + LATER_MS));
+    const shown = iflex('kafka', 'hanging', '--namespace', namespace, '--end');
+    assert.match(shown.stdout, /its coordinator ends it after 15 s/);
+    assert.equal(shown.status, 0);
+    await writer.end(true);
+    assert.deepEqual(await findOpenTransactions(cluster, reader, [place]), []);
+  });
+});
+
+test('one that no coordinator knows is told of, and ended by hand: its records never were, later ones come', async () => {
+  await withLog(async ({ namespace, cluster, reader }) => {
+    const place = { topic: topicName(namespace, 'meter.readings'), partition: 0 };
+    await verifyTransactions(cluster, false);
+    try {
+      const id = `${namespace}.old`;
+      const coordinator = await cluster.untilDone(() => cluster.coordinatorOf(id), { withinMs: 30_000 });
+      const given = await cluster.untilDone(() => cluster.send('any', coordinator, initProducerIdV5.api, id, 10_000, -1n, -1), {
+        withinMs: 30_000,
+      });
+      const batch = encodeRecordBatch([record], { producerId: given.producerId, epoch: given.producerEpoch, sequence: 0 });
+      const [[node]] = await cluster.byLeader([place]);
+      // The setting reaches the broker a moment later.
+      while ((await cluster.sendToNode('any', node, produceV9, id, place.topic, batch)) !== 0);
+    } finally {
+      await verifyTransactions(cluster, true);
+    }
+    const [open] = await findOpenTransactions(cluster, reader, [place]);
+    assert.equal(open.transaction, null);
+    assert.ok(!isHanging(open, open.lastWriteMs + TRANSACTION_TIMEOUT_MS), 'its writer may still be at it');
+    assert.ok(isHanging(open, open.lastWriteMs + LATER_MS));
+    const early = iflex('kafka', 'hanging', '--namespace', namespace, '--end');
+    assert.match(early.stdout, /No coordinator has it under way; if it is still there in a minute/);
+    const log = await openKafkaLog({ settings, namespace });
+    const appending = log.append([numbered('after', 1, { topic: 'meter.readings', partition: 0 })]);
+    const [before] = await reader.ends([place]);
+    assert.equal(before, 0, 'what comes after it cannot be read');
+    await abortTransaction(cluster, open);
+    assert.deepEqual(await appending, { appended: 1, redelivered: 0 });
+    assert.deepEqual(await texts(log, { topic: 'meter.readings', partition: 0 }), ['1']);
+    await log.close();
+  });
+});
+
+test('topics are compared with the table, and set right', async () => {
+  await withLog(async ({ namespace, cluster }) => {
+    const keeping = { compactionLagMs: 3_600_000 };
+    const wanted = wantedTopics(namespace, TOPICS, keeping);
+    assert.deepEqual(await planTopics(settings, wanted), []);
+    assert.equal(iflex('topics', 'apply', '--namespace', namespace).status, 0);
+    const other = wanted.map((each) =>
+      each.name === topicName(namespace, 'ticks') ? { ...each, settings: { ...each.settings, 'retention.ms': '86400000' } } : each,
+    );
+    const more = [...other, { name: topicName(namespace, 'further'), partitions: 2, settings: { 'cleanup.policy': 'compact' } }];
+    const drift = await planTopics(settings, more);
+    assert.deepEqual(drift, [
+      {
+        topic: topicName(namespace, 'ticks'),
+        partitions: { is: 12, wanted: 12 },
+        settings: [{ name: 'retention.ms', is: '-1', wanted: '86400000' }],
+      },
+      { topic: topicName(namespace, 'further'), partitions: null, settings: [] },
+    ]);
+    await applyTopics(settings, cluster, more, drift, keeping);
+    await cluster.untilDone(() => cluster.refresh([topicName(namespace, 'further')]), { withinMs: 30_000 });
+    assert.deepEqual(await planTopics(settings, more), []);
+    const shown = iflex('topics', 'apply', '--namespace', namespace);
+    assert.match(shown.stdout, /ticks: retention.ms is 86400000, is set to -1/);
+    assert.equal(shown.status, 1);
+    assert.equal(iflex('topics', 'apply', '--namespace', namespace, '--yes').status, 0);
+    assert.deepEqual(await planTopics(settings, wanted), []);
+  });
+});
