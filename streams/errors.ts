@@ -10,6 +10,10 @@ export const ERRORS = {
     meaning: 'A transaction that nobody ends holds back what was appended after it.',
     cure: '`iflex kafka hanging` shows it and can end it.',
   },
+  REGISTRY_UNREACHABLE: {
+    meaning: 'The schema registry cannot be reached, or cannot do what is asked now.',
+    cure: 'Check `SCHEMA_REGISTRY_URL` and that the registry runs.',
+  },
   SERVICE_NOT_INSTALLABLE: {
     meaning: 'What a service needs is missing on this machine, or cannot be fetched.',
     cure: 'Install what the message names, or mend the network, then run the command again.',

@@ -1,7 +1,7 @@
 /** How a Kafka cluster is reached, from the environment; the same settings go to both client libraries. */
-import { readFileSync } from 'node:fs';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { IflexError } from './errors.ts';
+import { tlsFiles } from './tls-files.ts';
 
 export interface KafkaSettings {
   /** host:port of some of the brokers. */
@@ -36,18 +36,7 @@ function tlsOf(env: NodeJS.ProcessEnv): Pick<KafkaSettings, 'tls'> {
     if (ca ?? cert ?? key) throw new IflexError('CONFIG_INVALID', 'KAFKA_TLS_… files are given, but KAFKA_TLS is not true.');
     return {};
   }
-  if ((cert === undefined) !== (key === undefined))
-    throw new IflexError('CONFIG_INVALID', 'KAFKA_TLS_CERT_FILE and KAFKA_TLS_KEY_FILE go together.');
-  return { tls: { ...fileOf('ca', ca), ...fileOf('cert', cert), ...fileOf('key', key) } };
-}
-
-function fileOf(name: 'ca' | 'cert' | 'key', path: string | undefined): TlsOptions {
-  if (path === undefined) return {};
-  try {
-    return { [name]: readFileSync(path) };
-  } catch (error) {
-    throw new IflexError('CONFIG_INVALID', `KAFKA_TLS_${name.toUpperCase()}_FILE cannot be read: ${(error as Error).message}`, {}, error);
-  }
+  return { tls: tlsFiles('KAFKA_TLS', env) };
 }
 
 function saslOf(env: NodeJS.ProcessEnv): Pick<KafkaSettings, 'sasl'> {

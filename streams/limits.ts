@@ -45,6 +45,11 @@ export const MAX_STEP_ATTEMPTS = 8;
 export const MAX_STEPS_UNDER_WAY = 2;
 /** A lost connection is tried again for so long: the recovery of a crashed server takes minutes at worst. */
 export const RECONNECT_WITHIN_MS = 15 * MINUTE_MS;
+/** One answer of a schema registry takes no longer; one that does not answer is tried again for so long (a restart takes seconds). */
+export const REGISTRY_ANSWER_WITHIN_MS = 10_000;
+export const REGISTRY_WITHIN_MS = 30_000;
+/** Versions of one subject of a schema registry that are looked at. */
+export const MAX_SUBJECT_VERSIONS = 1_000;
 /** Readings stamped later than the latest tick plus this are rejected (a meter clock in 2038). */
 export const MAX_FUTURE_MS = 10 * MINUTE_MS;
 /**

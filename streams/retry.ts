@@ -9,7 +9,7 @@ const LONGEST_PAUSE_MS = 2_000;
 const CODES = /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|57P0[123]|08\w{3}|53300)$/;
 const MESSAGES = /Connection terminated|connection timeout|timeout exceeded when trying to connect|not queryable|Client was closed/i;
 
-const UNREACHABLE: ReadonlySet<string> = new Set(['DATABASE_UNREACHABLE', 'KAFKA_UNREACHABLE']);
+const UNREACHABLE: ReadonlySet<string> = new Set(['DATABASE_UNREACHABLE', 'KAFKA_UNREACHABLE', 'REGISTRY_UNREACHABLE']);
 
 /** Whether an error says that the connection is lost, so that the same work may succeed once the database is back. */
 export function isConnectionLost(error: unknown): boolean {
@@ -23,12 +23,17 @@ export function isConnectionLost(error: unknown): boolean {
 export class Patience {
   private since = Number.NaN;
   private pauseMs = FIRST_PAUSE_MS;
+  private readonly withinMs: number;
+
+  constructor(withinMs = RECONNECT_WITHIN_MS) {
+    this.withinMs = withinMs;
+  }
 
   /** Waits before the next attempt; throws what is no loss of connection, and the loss that lasts too long. */
   async afterFailure(error: unknown, signal?: AbortSignal): Promise<void> {
     if (!isConnectionLost(error)) throw error;
     if (Number.isNaN(this.since)) this.since = performance.now();
-    if (performance.now() - this.since > RECONNECT_WITHIN_MS) throw error;
+    if (performance.now() - this.since > this.withinMs) throw error;
     await pause(this.pauseMs, undefined, { signal }).catch(() => {});
     this.pauseMs = Math.min(LONGEST_PAUSE_MS, this.pauseMs * 1.5);
   }

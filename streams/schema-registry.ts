@@ -7,7 +7,7 @@ import { currentSchemas } from '../schemas/files.ts';
 import { type Client, inTransaction, openPool, reached } from './postgres.ts';
 import { namespaceSchema } from './postgres-log.ts';
 import { compareWithRecorded, type RecordedSchemas } from './recorded-schemas.ts';
-import { TOPICS } from './topics.ts';
+import { subjectsOf } from './subjects.ts';
 
 const TABLES = `
 CREATE SCHEMA IF NOT EXISTS iflex_registry;
@@ -51,13 +51,12 @@ async function registerSchema(client: Client, name: string, schema: string): Pro
       WHERE NOT EXISTS (SELECT FROM iflex_registry.schema WHERE fingerprint = $1::text)`,
     [print, schema],
   );
-  const subjects = TOPICS.filter((topic) => topic.schema === name && !topic.draft).map((topic) => `${topic.name}-value`);
   await client.query(
     `INSERT INTO iflex_registry.subject
       SELECT s, coalesce((SELECT max(version) FROM iflex_registry.subject WHERE subject = s), 0) + 1,
         (SELECT id FROM iflex_registry.schema WHERE fingerprint = $2)
       FROM unnest($1::text[]) AS s ON CONFLICT (subject, schema_id) DO NOTHING`,
-    [subjects, print],
+    [subjectsOf(name), print],
   );
 }
 

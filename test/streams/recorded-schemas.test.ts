@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Codec, fingerprint } from '../../schemas/codec.ts';
 import { currentSchemas } from '../../schemas/files.ts';
-import { compareWithRecorded, type RecordedSchemas } from '../../streams/recorded-schemas.ts';
+import { compareWithRecorded } from '../../streams/recorded-schemas.ts';
 import { code } from './event-log-fixtures.ts';
+import { recordedInMemory } from './recorded-in-memory.ts';
 
 const [first, second, third] = currentSchemas().values();
 
@@ -13,24 +14,8 @@ function codecOf(...schemas: [id: number, schema: string][]): Codec {
   return codec;
 }
 
-/** In memory, as a log keeps them: who comes first counts. `meanwhile` comes between a reading and an adding. */
-function inMemory(meanwhile: [number, string][] = []): RecordedSchemas & { kept: Map<number, string> } {
-  const kept = new Map<number, string>();
-  const keep = (entries: Iterable<[number, string]>) => {
-    for (const [id, print] of entries) if (!kept.has(id)) kept.set(id, print);
-  };
-  return {
-    kept,
-    read: async () => new Map(kept),
-    add: async (fingerprints) => {
-      keep(meanwhile);
-      keep(fingerprints);
-    },
-  };
-}
-
 test('what ids mean is recorded once, and more of them may come', async () => {
-  const recorded = inMemory();
+  const recorded = recordedInMemory();
   await compareWithRecorded(recorded, codecOf([1, first]));
   await compareWithRecorded(recorded, codecOf([1, first], [7, second]));
   await compareWithRecorded(recorded, codecOf([7, second], [1, first]));
@@ -44,7 +29,7 @@ test('what ids mean is recorded once, and more of them may come', async () => {
 });
 
 test('another meaning of an id, and a lost one, are refused with the ids, and nothing is recorded', async () => {
-  const recorded = inMemory();
+  const recorded = recordedInMemory();
   await compareWithRecorded(recorded, codecOf([2, first], [10, second]));
   const before = new Map(recorded.kept);
   for (const [wrong, registry] of [
@@ -59,7 +44,7 @@ test('another meaning of an id, and a lost one, are refused with the ids, and no
 });
 
 test('of two processes that record different registries at once, the second is refused', async () => {
-  const recorded = inMemory([[5, fingerprint(second)]]);
+  const recorded = recordedInMemory([[5, fingerprint(second)]]);
   await assert.rejects(compareWithRecorded(recorded, codecOf([5, first])), code('SCHEMA_MISMATCH'));
   assert.deepEqual(recorded.kept, new Map([[5, fingerprint(second)]]));
 });

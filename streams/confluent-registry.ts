@@ -1,0 +1,135 @@
+/**
+ * The schemas of a log in a registry of others, reached by its Confluent API. Subjects are "<topic>-value" whatever the
+ * namespace, and let through only what is FULL_TRANSITIVE. A schema that differs from a registered one in its
+ * documentation alone is not registered again, as it means the same bytes.
+ */
+import { Codec, fingerprint, type RegisteredSchema } from '../schemas/codec.ts';
+import { currentSchemas } from '../schemas/files.ts';
+import { IflexError } from './errors.ts';
+import { REGISTRY_WITHIN_MS } from './limits.ts';
+import { compareWithRecorded, type RecordedSchemas } from './recorded-schemas.ts';
+import { RegistryClient, type SubjectVersion } from './registry-client.ts';
+import type { RegistrySettings } from './registry-settings.ts';
+import { subjectsOf } from './subjects.ts';
+
+export interface ConfluentRegistryOptions {
+  settings: RegistrySettings;
+  recorded: RecordedSchemas;
+  /** Is told what was set right in the registry, and what in it cannot be used. */
+  tell: (line: string) => void;
+  /** How long a registry that does not answer is tried again (ms). */
+  withinMs?: number;
+}
+
+const LEVEL = 'FULL_TRANSITIVE';
+
+/**
+ * Registers the current schemas of all written topics where they are missing, and returns a codec that knows every schema
+ * of their subjects. Throws SCHEMA_MISMATCH, SCHEMA_INCOMPATIBLE, REGISTRY_UNREACHABLE or CONFIG_INVALID.
+ */
+export async function openConfluentRegistry(options: ConfluentRegistryOptions): Promise<Codec> {
+  const { settings, recorded, tell, withinMs = REGISTRY_WITHIN_MS } = options;
+  const client = new RegistryClient(settings, withinMs);
+  const current = currentSchemas();
+  const codec = new Codec(current.values());
+  try {
+    const versions: SubjectVersion[] = [];
+    for (const [name, schema] of current) versions.push(...(await registerSchema(client, subjectsOf(name), schema, tell)));
+    addVersions(codec, versions, tell);
+    // What a deleted version stood for is still known by its id.
+    for (const id of (await recorded.read()).keys()) {
+      const schema = codec.knows(id) ? undefined : await client.schemaOf(id);
+      if (schema !== undefined) addSchema(codec, { id, schema });
+    }
+    await compareWithRecorded(recorded, codec);
+  } finally {
+    client.close();
+  }
+  return codec;
+}
+
+/** Registers a schema under those of its subjects that lack it; returns all versions of all of them. */
+async function registerSchema(
+  client: RegistryClient,
+  subjects: readonly string[],
+  schema: string,
+  tell: (line: string) => void,
+): Promise<SubjectVersion[]> {
+  const print = fingerprint(schema);
+  const means = (version: SubjectVersion) => version.schema !== undefined && safeFingerprint(version.schema) === print;
+  const found = new Map<string, SubjectVersion[]>();
+  for (const subject of subjects) found.set(subject, await client.versions(subject));
+  // The very text that is registered elsewhere, as another text of the same meaning would have another id.
+  const text = [...found.values()].flat().find(means)?.schema ?? schema;
+  for (const [subject, before] of found) {
+    const isNew = before.length === 0;
+    if (!isNew) await holdLevel(client, subject, tell);
+    if (!before.some(means)) found.set(subject, await registerUnder(client, subject, text, { before, means }));
+    // Not earlier, as a registry may know nothing of a subject without a schema.
+    if (isNew) await holdLevel(client, subject, () => {});
+  }
+  return [...found.values()].flat();
+}
+
+/** Returns all versions of the subject. Who registers at the same time is refused like an incompatible change, and looks again. */
+async function registerUnder(
+  client: RegistryClient,
+  subject: string,
+  text: string,
+  { before, means }: { before: readonly SubjectVersion[]; means(version: SubjectVersion): boolean },
+): Promise<SubjectVersion[]> {
+  for (let known = before; ; ) {
+    let refusal: IflexError | undefined;
+    try {
+      await client.register(subject, text);
+    } catch (error) {
+      if ((error as IflexError).code !== 'SCHEMA_INCOMPATIBLE') throw error;
+      refusal = error as IflexError;
+    }
+    const now = await client.versions(subject);
+    if (now.some(means)) return now;
+    if (!refusal) throw new IflexError('SCHEMA_MISMATCH', `The registry did not keep the schema of ${subject} as it was registered.`);
+    if (now.length === known.length) throw refusal;
+    known = now;
+  }
+}
+
+/** Sets what changes a subject lets through, where it is something else. */
+async function holdLevel(client: RegistryClient, subject: string, tell: (line: string) => void): Promise<void> {
+  const before = await client.level(subject);
+  if (before === LEVEL) return;
+  await client.setLevel(subject, LEVEL);
+  const after = await client.level(subject);
+  if (after !== LEVEL)
+    throw new IflexError('CONFIG_INVALID', `The registry keeps the compatibility ${after} of the subject ${subject}; ${LEVEL} is needed.`);
+  tell(`The compatibility of the subject ${subject} was ${before ?? 'not set'} and is ${LEVEL} now.`);
+}
+
+/** Makes all known to the codec. Of several ids that mean a schema, the lowest is what is written: it came first. */
+function addVersions(codec: Codec, versions: readonly SubjectVersion[], tell: (line: string) => void): void {
+  const byId = new Map(versions.map((version) => [version.id, version]));
+  for (const [id, { subject, version, schema }] of [...byId].sort(([a], [b]) => b - a)) {
+    const problem = schema === undefined ? 'it is no Avro schema that stands for itself' : addSchema(codec, { id, schema });
+    if (problem !== undefined)
+      tell(`Version ${version} of the subject ${subject} (id ${id}) cannot be read, and events with it will be set aside: ${problem}.`);
+  }
+}
+
+/** Says why not, where a schema cannot be made known. */
+function addSchema(codec: Codec, schema: RegisteredSchema): string | undefined {
+  try {
+    codec.register(schema);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/** Undefined for what is not JSON. */
+function safeFingerprint(schema: string): string | undefined {
+  try {
+    return fingerprint(schema);
+  } catch {
+    return undefined;
+  }
+}
