@@ -4,14 +4,14 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { after } from 'node:test';
 import { defaultStateFolder } from '../infra/embedded-postgres.ts';
-import { commandOf } from '../infra/embedded-postgres-lock.ts';
+import { commandOf, poll, processStart } from '../infra/embedded-postgres-lock.ts';
 import { PROJECT_FOLDER } from '../infra/engine.ts';
 import { statusOf, up } from '../infra/services/lifecycle.ts';
 import { SERVICES } from '../infra/services/list.ts';
 import { clientPort, installedAt, openPlace, type ServicesPlace, serviceNames } from '../infra/services/place.ts';
 import { getJson } from '../infra/services/probe.ts';
 import { logPathOf } from '../infra/services/process.ts';
-import { POSTGRESQL_MAJOR, type ServiceName, VERSIONS } from '../infra/services/versions.ts';
+import { POSTGRESQL_MAJOR, type ServiceName, STOP_WITHIN_MS, VERSIONS } from '../infra/services/versions.ts';
 import { openPool } from '../streams/postgres.ts';
 import { dropNamespace } from '../streams/postgres-log.ts';
 
@@ -67,6 +67,17 @@ export async function openTestServices(...names: [ServiceName, ...ServiceName[]]
       return name;
     },
   };
+}
+
+/** Kills a running service (SIGKILL) and starts it again on its data. */
+export async function killAndRestart(place: ServicesPlace, name: ServiceName): Promise<void> {
+  const { pid, state } = await statusOf(place, name);
+  assert.equal(state, 'running', name);
+  const began = processStart(pid!);
+  process.kill(pid!, 'SIGKILL');
+  assert.ok(await poll(() => processStart(pid!) !== began, STOP_WITHIN_MS), `${name} has ended`);
+  await up(place, name);
+  assert.notEqual((await statusOf(place, name)).pid, pid, `${name} was started again`);
 }
 
 /** How each service tells its version: asked over its own protocol where that has an answer, else from its log. */

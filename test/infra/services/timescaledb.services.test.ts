@@ -1,4 +1,4 @@
-/** TimescaleDB itself, from an empty folder: which one it is, a hypertable, its client tools, and our projections' tables in it. */
+/** TimescaleDB itself, from an empty folder: which one it is, a hypertable, and its client tools. */
 import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,15 +9,10 @@ import { installedAt } from '../../../infra/services/place.ts';
 import { timescaledb } from '../../../infra/services/timescaledb.ts';
 import { runTool } from '../../../infra/services/tool.ts';
 import { POSTGRESQL_MAJOR, TIMESCALEDB_VERSION } from '../../../infra/services/versions.ts';
-import { PROJECTIONS } from '../../../projections/list.ts';
-import { openProjections } from '../../../projections/store.ts';
 import { openPool, type Pool } from '../../../streams/postgres.ts';
-import { openPostgresLog } from '../../../streams/postgres-log.ts';
-import { openRegistry } from '../../../streams/schema-registry.ts';
 import { emptyPlace } from './place.ts';
 
 const { place } = await emptyPlace();
-const widths = ['15m', '5m', '60m'].flatMap((width) => [`series_${width}`, `series_${width}_history`]);
 
 describe('TimescaleDB', () => {
   let url: string;
@@ -70,27 +65,6 @@ describe('TimescaleDB', () => {
     assert.equal(asked.stdout.trim(), '72');
     const dumped = await runTool(join(tools, 'pg_dump'), ['--schema-only', url], 'pg_dump');
     assert.match(dumped.stdout, /CREATE EXTENSION IF NOT EXISTS timescaledb/);
-  });
-
-  it('turns the tables of every build that are marked for it into hypertables', async () => {
-    const log = await openPostgresLog({ url, namespace: 'trial' });
-    const store = await openProjections(url, 'trial', await openRegistry(url, 'trial'));
-    try {
-      for (const projection of PROJECTIONS) await store.openBuild(projection);
-      await store.createBuildBeside(PROJECTIONS.find(({ name }) => name === 'series')!, true);
-      const { rows } = await store.pool.query(
-        `SELECT hypertable_name::text AS name, column_name::text AS time, time_interval::text AS chunk
-         FROM timescaledb_information.hypertables JOIN timescaledb_information.dimensions USING (hypertable_schema, hypertable_name)
-         WHERE hypertable_schema = current_schema() ORDER BY hypertable_name::text COLLATE "C"`,
-      );
-      const names = ['forecast_b1', ...widths.flatMap((name) => [`${name}_b1`, `${name}_b2`])].sort();
-      assert.deepEqual(
-        rows,
-        names.map((name) => ({ name, time: 'start_at', chunk: '30 days' })),
-      );
-    } finally {
-      await Promise.all([log.close(), store.close()]);
-    }
   });
 
   it('keeps its data across a restart, and leaves no process', async () => {
