@@ -3,9 +3,12 @@
  * its own, as the environment says. The one place that knows which log is behind the port.
  */
 import type { Codec } from '../schemas/codec.ts';
+import { openConfluentRegistry } from '../streams/confluent-registry.ts';
 import type { EventLog } from '../streams/event-log.ts';
+import { KafkaCluster } from '../streams/kafka-cluster.ts';
 import { openKafkaLog } from '../streams/kafka-log.ts';
 import { dropKafkaNamespace, listKafkaNamespaces, lookUpKafkaNamespace } from '../streams/kafka-namespaces.ts';
+import { kafkaRecordedSchemas } from '../streams/kafka-schemas.ts';
 import { type KafkaSettings, kafkaSettings } from '../streams/kafka-settings.ts';
 import {
   findNamespace as findPostgresNamespace,
@@ -16,19 +19,23 @@ import {
   notFound,
 } from '../streams/namespaces.ts';
 import { createNamespaceSchema, dropNamespace as dropPostgresNamespace, openPostgresLog } from '../streams/postgres-log.ts';
-import { openRegistry } from '../streams/schema-registry.ts';
+import type { RecordedSchemas } from '../streams/recorded-schemas.ts';
+import { type RegistrySettings, registrySettings } from '../streams/registry-settings.ts';
+import { openRegistry, withRecordedSchemas } from '../streams/schema-registry.ts';
 
 export interface Backend {
-  /** PostgreSQL: projections, and the log unless `kafka` is given. */
+  /** PostgreSQL: projections; the log and the schemas too, where they are not elsewhere. */
   url: string;
   /** The log's cluster. */
   kafka?: KafkaSettings;
+  /** The registry of the schemas. */
+  registry?: RegistrySettings;
 }
 
 /** What the environment says beside the database. Throws CONFIG_INVALID. */
 export function backendOf(url: string): Backend {
-  const kafka = kafkaSettings();
-  return { url, ...(kafka && { kafka }) };
+  const [kafka, registry] = [kafkaSettings(), registrySettings()];
+  return { url, ...(kafka && { kafka }), ...(registry && { registry }) };
 }
 
 export async function openLog({ url, kafka }: Backend, namespace: string): Promise<EventLog> {
@@ -37,8 +44,15 @@ export async function openLog({ url, kafka }: Backend, namespace: string): Promi
   return openKafkaLog({ settings: kafka, namespace });
 }
 
-export async function openCodec({ url }: Backend, namespace: string): Promise<Codec> {
-  return openRegistry(url, namespace);
+/** Of a namespace whose log was opened before. */
+export async function openCodec({ url, kafka, registry }: Backend, namespace: string): Promise<Codec> {
+  const open = (recorded?: RecordedSchemas) =>
+    registry && recorded
+      ? openConfluentRegistry({ settings: registry, recorded, tell: (line) => console.error(line) })
+      : openRegistry(url, namespace, recorded);
+  if (!kafka) return registry ? withRecordedSchemas(url, namespace, open) : open();
+  const cluster = new KafkaCluster(kafka, `iflex ${namespace} schemas`);
+  return open(kafkaRecordedSchemas(cluster, namespace)).finally(() => cluster.close());
 }
 
 /** All namespaces that hold a log, by name. */

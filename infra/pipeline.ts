@@ -5,6 +5,7 @@ import { TOPOLOGY } from '../processors/topology.ts';
 import { reloadDays } from '../projections/day-reload.ts';
 import { PROJECTIONS } from '../projections/list.ts';
 import { isCaughtUp, project } from '../projections/project.ts';
+import { checkRetention, type RetentionOptions, runRetention } from '../projections/retention.ts';
 import { type Build, openProjections, type ProjectionStore } from '../projections/store.ts';
 import type { Codec } from '../schemas/codec.ts';
 import type { EventLog, Positions } from '../streams/event-log.ts';
@@ -45,6 +46,8 @@ export interface PipelineOptions extends Backend {
   processors?: readonly Processor[];
   /** Span of wall time between two passes of upkeep (ms). */
   maintainEveryMs?: number;
+  /** Rows that are let go after a time, and who is told; default: none. */
+  retention?: Pick<RetentionOptions, 'kept' | 'tell'>;
 }
 
 export interface Pipeline {
@@ -111,7 +114,7 @@ async function closeAll(closing: Closing): Promise<void> {
 }
 
 async function openPipeline(options: PipelineOptions, closing: Closing): Promise<Pipeline> {
-  const { url, namespace, codeVersion, processors = TOPOLOGY, maintainEveryMs } = options;
+  const { url, namespace, codeVersion, processors = TOPOLOGY, maintainEveryMs, retention } = options;
   const lock = await lockNamespace(url, namespace);
   closing.push(() => lock.end());
   const log = await openLog(options, namespace);
@@ -121,6 +124,7 @@ async function openPipeline(options: PipelineOptions, closing: Closing): Promise
   closing.push(() => store.close());
   const builds: Build[] = [];
   for (const projection of PROJECTIONS) builds.push(await store.openBuild(projection));
+  if (retention) await checkRetention(store, retention.kept);
   const stopping = new AbortController();
   const { signal } = stopping;
   let fail: (error: unknown) => void = () => {};
@@ -136,6 +140,8 @@ async function openPipeline(options: PipelineOptions, closing: Closing): Promise
     keepGoing(signal, () => reloadDays({ log, codec, store, signal })),
     keepGoing(signal, () => runMaintenance({ log, signal, everyMs: maintainEveryMs })),
   ];
+  if (retention)
+    parts.push(keepGoing(signal, () => runRetention({ log, store, nowMs: Date.now, everyMs: maintainEveryMs, ...retention }, signal)));
   for (const part of parts) part.catch(fail);
   closing.push(() => {
     stopping.abort();

@@ -1,6 +1,6 @@
 /**
  * The port of the event log: ordered, partitioned, durable records, and the atomic step of a task. Two implementations
- * (postgres-log here, kafka-log with the next issue) pass one contract suite: test/streams/event-log-contract.ts.
+ * (postgres-log.ts, kafka-log.ts) pass one contract suite: test/streams/event-log-contract.ts.
  */
 
 /** Who delivered a record and as its which delivery: what makes a redelivery recognisable (`ce_id` = source#number). */
@@ -104,8 +104,8 @@ export interface KeptSnapshot {
 }
 
 /**
- * An owned task. Commits of a fenced owner throw TASK_FENCED and leave nothing. After DATABASE_UNREACHABLE (or any other
- * failure) it is not known whether the step was committed: take the task over again, its state says.
+ * An owned task. Commits of a fenced owner throw TASK_FENCED and leave nothing. After DATABASE_UNREACHABLE, KAFKA_UNREACHABLE
+ * (or any other failure) it is not known whether the step was committed: take the task over again, its state says.
  */
 export interface TaskHandle {
   readonly partition: number;
@@ -132,24 +132,21 @@ export interface EventLog {
    * Appends atomically; per partition in the order given. A call with an unknown topic or partition (TOPIC_UNKNOWN), an
    * oversized event (EVENT_TOO_LARGE) or a bad key or source (EVENT_INVALID) is refused whole. A source is one writer
    * at a time. Where the connection breaks, a call of numbered records is repeated, and what had been committed already
-   * counts as redelivered; other calls throw DATABASE_UNREACHABLE.
+   * counts as redelivered; other calls throw DATABASE_UNREACHABLE (KAFKA_UNREACHABLE). Once the call ends, its records can
+   * be read.
    */
   append(records: NewRecord[]): Promise<AppendResult>;
   /** Records from `offset` on, in order, whole up to the bounds (at least one if there is one). */
   read(at: TopicPartition, offset: number, options: ReadOptions): Promise<ReadResult>;
   /**
    * Several positions in one consistent look: where a result holds a record, every record whose append had ended before
-   * that one's began is in the other results too (within their bounds). Tasks rest on it: a tick is taken only when all
-   * facts that were appended before it are seen.
+   * that one's began is in the other results too (within their bounds). And of an append of which one look shows anything,
+   * all the rest can be read then. Tasks rest on it: a tick is taken only when all facts that were appended before it, or
+   * with it, are seen.
    *
    * Where all partitions are in one table, one statement gives it. Where they are not (Kafka), fetching one after the
-   * other does not: of what is appended meanwhile, an effect may show in a later fetch without its cause in an earlier
-   * one. An implementation has two sound ways. It looks at the ends of all requested partitions before and after it
-   * fetches, and gives what it fetched where none has moved. Else it cuts by appended time: of every partition it gives
-   * what was stamped before the look began, by the clock that stamps, and holds the rest back for a later look. Stamps
-   * follow cause and effect where one clock makes them, or clocks differ by less than an append takes; where they may
-   * differ by more, only the first way is left. A result that was held back ends in `nextOffset` after its last record,
-   * not at the end of the log, and what is there comes in the end, however much is appended elsewhere.
+   * other does not, see kafka-look.ts. A result of which something was held back ends in `nextOffset` after its last
+   * record, not at the end of the log, and what is there comes in the end, however much is appended elsewhere.
    */
   readMany(requests: { at: TopicPartition; offset: number }[], options: ReadOptions): Promise<ReadResult[]>;
   /** First offset whose record was appended at or after the time; the end where there is none. */

@@ -195,16 +195,28 @@ class KafkaLog implements EventLog {
   }
 
   async read(at: TopicPartition, offset: number, options: ReadOptions): Promise<ReadResult> {
-    return (await this.readMany([{ at, offset }], options))[0];
+    const { records, nextOffset } = await this.reader.read(this.placeOf(at), offset, options);
+    for (const record of records) record.topic = at.topic;
+    return { records, nextOffset };
   }
 
   async readMany(requests: { at: TopicPartition; offset: number }[], options: ReadOptions): Promise<ReadResult[]> {
     const named = requests.map(({ at, offset }) => ({ at: this.placeOf(at), offset }));
-    const results = await (named.length === 1 ? this.reader.readEach(named, options) : lookAtAll(this.reader, named, options));
+    const results = await lookAtAll(this.reader, named, this.guardsOf(requests), options);
     results.forEach(({ records }, i) => {
       for (const record of records) record.topic = requests[i].at.topic;
     });
     return results;
+  }
+
+  /** What an append with records for these partitions may write to. */
+  private guardsOf(requests: readonly { at: TopicPartition }[]): TopicPartition[] {
+    const numbers = new Set(requests.map(({ at }) => at.partition));
+    return this.topics
+      .all()
+      .flatMap(({ name, partitions }) =>
+        [...numbers].filter((partition) => partition < partitions).map((partition) => this.placeOf({ topic: name, partition })),
+      );
   }
 
   private placeOf({ topic, partition }: TopicPartition): TopicPartition {

@@ -25,10 +25,13 @@ export interface FetchRequest {
   maxWaitMs: number;
   minBytes: number;
   maxBytes: number;
+  /** Only what is committed, or also what may be aborted yet. */
+  committed: boolean;
   partitions: readonly FetchPartition[];
 }
 
 const READ_COMMITTED = 1;
+const READ_UNCOMMITTED = 0;
 const ACKS_ALL = -1;
 
 function byTopic<T extends TopicPartition>(items: readonly T[]): [string, T[]][] {
@@ -41,13 +44,13 @@ function byTopic<T extends TopicPartition>(items: readonly T[]): [string, T[]][]
   return [...topics];
 }
 
-function fetchRequest({ maxWaitMs, minBytes, maxBytes, partitions }: FetchRequest): Writer {
+function fetchRequest({ maxWaitMs, minBytes, maxBytes, committed, partitions }: FetchRequest): Writer {
   return Writer.create()
     .appendInt32(-1)
     .appendInt32(maxWaitMs)
     .appendInt32(minBytes)
     .appendInt32(maxBytes)
-    .appendInt8(READ_COMMITTED)
+    .appendInt8(committed ? READ_COMMITTED : READ_UNCOMMITTED)
     .appendInt32(0)
     .appendInt32(-1)
     .appendArray(byTopic(partitions), (w, [topic, places]) => {
@@ -85,7 +88,7 @@ function fetchedPartition(reader: Reader, topic: string, wholeError: number): Fe
   return { topic, partition, errorCode: ownError || wholeError, highWatermark, lastStableOffset, logStartOffset, aborted, bytes };
 }
 
-/** Only what is committed; partitions of one leader. */
+/** Partitions of one leader. */
 export const fetchApi = createAPI<[FetchRequest], FetchedPartition[]>(1, 12, fetchRequest, fetchResponse);
 
 export interface ProduceBatch extends TopicPartition {

@@ -7,7 +7,7 @@ import { IflexError } from './errors.ts';
 import type { LogRecord, ReadOptions, ReadResult, TopicPartition } from './event-log.ts';
 import { BrokerError, type KafkaCluster } from './kafka-cluster.ts';
 import { type FetchedPartition, type FetchPartition, fetchApi } from './kafka-protocol.ts';
-import { decodeRecordBatches } from './kafka-records.ts';
+import { type BatchHead, decodeRecordBatches, readBatchHeads } from './kafka-records.ts';
 import { MAX_BATCH_BYTES, MAX_STEP_BYTES, TRANSACTION_TIMEOUT_MS } from './limits.ts';
 
 export interface ReadRequest {
@@ -26,8 +26,13 @@ export const ANSWER_WITHIN_MS = 60_000;
 /** For longer than the broker lets a transaction be open, with as much again for its own upkeep. */
 export const STALLED_AFTER_MS = 3 * TRANSACTION_TIMEOUT_MS;
 
+/** A result, and of which transaction its records are: those from `from` on, up to the next one's. */
+export interface TracedResult extends ReadResult {
+  transactions: { from: number; transaction: string }[];
+}
+
 interface Reading extends ReadRequest {
-  result: ReadResult;
+  result: TracedResult;
   bytes: number;
   done: boolean;
 }
@@ -40,13 +45,13 @@ export class KafkaReader {
   }
 
   /** One fetch of each partition; waits up to `maxWaitMs` where none has anything. */
-  async fetch(partitions: readonly FetchPartition[], use = 'read', maxWaitMs = 0): Promise<FetchedPartition[]> {
+  async fetch(partitions: readonly FetchPartition[], { use = 'read', maxWaitMs = 0, committed = true } = {}): Promise<FetchedPartition[]> {
     const topics = new Set(partitions.map(({ topic }) => topic));
     return this.cluster.untilDone(
       async () => {
         const byLeader = await this.cluster.byLeader(partitions);
         const answers = [...byLeader].map(([node, of]) => {
-          const request = { maxWaitMs, minBytes: 1, maxBytes: MAX_ANSWER_BYTES, partitions: of };
+          const request = { maxWaitMs, minBytes: 1, maxBytes: MAX_ANSWER_BYTES, committed, partitions: of };
           return this.cluster.sendToNode(use, node, fetchApi, request);
         });
         const fetched = (await Promise.all(answers)).flat();
@@ -59,9 +64,9 @@ export class KafkaReader {
   }
 
   /** Whole records up to the bounds of each request, from all of them as they stand now. */
-  async readEach(requests: readonly ReadRequest[], { maxRecords, maxBytes }: ReadOptions): Promise<ReadResult[]> {
+  async readEach(requests: readonly ReadRequest[], { maxRecords, maxBytes }: ReadOptions): Promise<TracedResult[]> {
     const readings = requests.map(
-      (request): Reading => ({ ...request, result: { records: [], nextOffset: request.offset }, bytes: 0, done: false }),
+      (request): Reading => ({ ...request, result: { records: [], nextOffset: request.offset, transactions: [] }, bytes: 0, done: false }),
     );
     for (;;) {
       // Of requests for the same partition one at a time, as an answer names only the partition.
@@ -89,7 +94,8 @@ export class KafkaReader {
     }
     const before = result.records.length;
     const room = { maxRecords: maxRecords - before, maxBytes: Math.max(0, maxBytes - reading.bytes) };
-    const nextOffset = decodeRecordBatches(fetched, { fromOffset: result.nextOffset, ...room }, result.records);
+    const note = (transaction: string) => result.transactions.push({ from: result.records.length, transaction });
+    const nextOffset = decodeRecordBatches(fetched, { fromOffset: result.nextOffset, ...room }, result.records, note);
     for (let i = before; i < result.records.length; i++) reading.bytes += result.records[i].value.length;
     const moved = nextOffset > result.nextOffset;
     result.nextOffset = nextOffset;
@@ -136,6 +142,25 @@ export class KafkaReader {
       }
       if (last || from === start) return last;
     }
+  }
+
+  /** Of each place the batches from an offset up to its end as given, whether or not their transactions have ended. */
+  async headsUpTo(requests: readonly (ReadRequest & { end: number })[]): Promise<BatchHead[][]> {
+    const results: BatchHead[][] = requests.map(() => []);
+    let left = requests.map((request, i) => ({ ...request, heads: results[i] })).filter(({ offset, end }) => offset < end);
+    while (left.length > 0) {
+      const byPlace = new Map(left.map((each) => [placeOf(each.at), each]));
+      const asked = left.map(({ at, offset }) => ({ ...at, offset, maxBytes: MAX_BATCH_BYTES }));
+      for (const each of await this.fetch(asked, { committed: false })) {
+        const request = byPlace.get(placeOf(each))!;
+        const { heads, nextOffset } = readBatchHeads(each.bytes, request.offset);
+        request.heads.push(...heads);
+        // Nothing there, though it is not the end: it was deleted or compacted meanwhile.
+        request.offset = nextOffset === request.offset && left.length === 1 ? request.end : nextOffset;
+      }
+      left = left.filter(({ offset, end }) => offset < end);
+    }
+    return results;
   }
 
   /** Per partition the offset before which every transaction has ended: what a reader can see. */

@@ -112,9 +112,14 @@ export interface DecodeBounds {
 /**
  * Reads the committed records from an offset on into `into`, within the bounds. Returns the offset to read on from: after
  * the last record taken, or after what followed it and holds none (marks, aborted ones). A batch that is cut off at the
- * end, as brokers do, is left for the next fetch.
+ * end, as brokers do, is left for the next fetch. `onBatch` is told of each batch that records are taken from, before.
  */
-export function decodeRecordBatches({ bytes, aborted, ...at }: FetchedBatches, bounds: DecodeBounds, into: LogRecord[]): number {
+export function decodeRecordBatches(
+  { bytes, aborted, ...at }: FetchedBatches,
+  bounds: DecodeBounds,
+  into: LogRecord[],
+  onBatch?: (transaction: string) => void,
+): number {
   const waiting = [...aborted].sort((a, b) => a.firstOffset - b.firstOffset);
   const open = new Set<bigint>();
   const room = { records: bounds.maxRecords, bytes: bounds.maxBytes };
@@ -132,12 +137,41 @@ export function decodeRecordBatches({ bytes, aborted, ...at }: FetchedBatches, b
     const attributes = batch.readInt16BE(ATTRIBUTES_AT);
     if (attributes & CONTROL) open.delete(producerId);
     else if (!(attributes & TRANSACTIONAL && open.has(producerId))) {
+      onBatch?.(transactionOf(batch));
       const stoppedAt = new BatchReader(batch, at, bounds.fromOffset).read(room, into);
       if (stoppedAt >= 0) return stoppedAt;
     }
     nextOffset = lastOffset + 1;
   }
   return nextOffset;
+}
+
+/** Of which transaction a batch is: each has an epoch of its own (KIP-890). */
+function transactionOf(batch: Buffer): string {
+  return `${batch.readBigInt64BE(43)}/${batch.readInt16BE(51)}`;
+}
+
+/** A batch seen from outside. */
+export interface BatchHead {
+  transaction: string;
+  appendedMs: number;
+}
+
+/** What batches there are from an offset on, without the marks that end transactions; and the offset after them. */
+export function readBatchHeads(bytes: Buffer, fromOffset: number): { heads: BatchHead[]; nextOffset: number } {
+  const heads: BatchHead[] = [];
+  let nextOffset = fromOffset;
+  for (let start = 0; start + BATCH_HEAD_BYTES <= bytes.length; ) {
+    const batch = bytes.subarray(start);
+    start += LENGTH_AT + 4 + batch.readInt32BE(LENGTH_AT);
+    const lastOffset = Number(batch.readBigInt64BE(0)) + batch.readInt32BE(23);
+    if (lastOffset < fromOffset) continue;
+    nextOffset = lastOffset + 1;
+    const attributes = batch.readInt16BE(ATTRIBUTES_AT);
+    if ((attributes & CONTROL) === 0)
+      heads.push({ transaction: transactionOf(batch), appendedMs: Number(batch.readBigInt64BE(attributes & LOG_APPEND_TIME ? 35 : 27)) });
+  }
+  return { heads, nextOffset };
 }
 
 class BatchReader {

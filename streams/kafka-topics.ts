@@ -21,8 +21,8 @@ export const OWN_TOPICS = {
   'snapshot-index': { cleanup: 'compact' },
   /** The latest delivery number of each source by topic and partition, in one partition, whose order settles who came first. */
   sources: { cleanup: 'compact' },
-  /** What schema ids mean in this namespace. */
-  schemas: { cleanup: 'compact' },
+  /** What schema ids mean in this namespace; of an id the first record counts, so none is let go. */
+  schemas: { cleanup: 'keep' },
 } as const;
 
 export type OwnTopic = keyof typeof OWN_TOPICS;

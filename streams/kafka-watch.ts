@@ -62,7 +62,8 @@ export class KafkaWatch {
   private async endsAfter(ends: readonly number[]): Promise<number[]> {
     const asked = this.places.map((place, i) => ({ ...place, offset: ends[i], maxBytes: 1 }));
     const found = new Map<string, number>();
-    for (const each of await this.reader.fetch(asked, 'watch', FETCH_WAIT_MS)) found.set(placeOf(each), each.lastStableOffset);
+    for (const each of await this.reader.fetch(asked, { use: 'watch', maxWaitMs: FETCH_WAIT_MS }))
+      found.set(placeOf(each), each.lastStableOffset);
     return this.places.map((place, i) => found.get(placeOf(place)) ?? ends[i]);
   }
 

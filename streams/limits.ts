@@ -39,6 +39,8 @@ export const MAX_CLOCK_LEAD_MS = 5 * MINUTE_MS;
 export const MAX_QUIET_CLOCK_STEP_MS = 24 * HOUR_MS;
 /** Span of wall time between two passes of upkeep (compaction, retention) of a running pipeline. */
 export const MAINTENANCE_INTERVAL_MS = 10 * MINUTE_MS;
+/** Least days of rows that an operator may keep in a table: a chunk of it holds up to 90. */
+export const MIN_ROWS_KEPT_DAYS = 91;
 /** Attempts of a step before the task stops with an error. */
 export const MAX_STEP_ATTEMPTS = 8;
 /** Steps of one process that are under way at a time: one is computed while another commits. No more are redone after a crash. */

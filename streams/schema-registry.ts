@@ -18,10 +18,11 @@ CREATE TABLE IF NOT EXISTS iflex_registry.subject (
   PRIMARY KEY (subject, version), UNIQUE (subject, schema_id));`;
 
 /**
- * Registers the current schemas of all written topics and returns a codec that knows every schema of the registry. Throws
- * SCHEMA_MISMATCH or DATABASE_UNREACHABLE.
+ * Registers the current schemas of all written topics and returns a codec that knows every schema of the registry. What
+ * its ids mean is recorded with the log: in this database, unless the log is elsewhere. Throws SCHEMA_MISMATCH or
+ * DATABASE_UNREACHABLE.
  */
-export async function openRegistry(url: string, namespace: string): Promise<Codec> {
+export async function openRegistry(url: string, namespace: string, recorded?: RecordedSchemas): Promise<Codec> {
   const current = currentSchemas();
   const codec = new Codec(current.values());
   const pool = await openPool(url, 'registry', 1);
@@ -33,7 +34,7 @@ export async function openRegistry(url: string, namespace: string): Promise<Code
         for (const [name, schema] of current) await registerSchema(client, name, schema);
         const { rows } = await client.query('SELECT id, schema FROM iflex_registry.schema ORDER BY id');
         for (const row of rows as RegisteredSchema[]) codec.register(row);
-        await compareWithRecorded(recordedIn(client, namespace), codec);
+        await compareWithRecorded(recorded ?? recordedIn(client, namespace), codec);
       }),
     );
   } finally {
@@ -58,6 +59,16 @@ async function registerSchema(client: Client, name: string, schema: string): Pro
       FROM unnest($1::text[]) AS s ON CONFLICT (subject, schema_id) DO NOTHING`,
     [subjectsOf(name), print],
   );
+}
+
+/** For a registry that is elsewhere, of a log in this database. */
+export async function withRecordedSchemas<T>(url: string, namespace: string, work: (recorded: RecordedSchemas) => Promise<T>): Promise<T> {
+  const pool = await openPool(url, 'recorded schemas', 1);
+  try {
+    return await reached(inTransaction(pool, (client) => work(recordedIn(client, namespace))));
+  } finally {
+    await pool.end();
+  }
 }
 
 /** Kept in a table of the namespace, which must be there. */

@@ -1,6 +1,7 @@
 /** `iflex run`: the pipeline of a namespace on live events, with the clock that moves its stream time. */
 import { once } from 'node:events';
 import type { Command } from 'commander';
+import { retentionText, rowsKept } from '../../projections/retention.ts';
 import { runClock } from '../../streams/adapters/clock.ts';
 import { keepGoing } from '../../streams/retry.ts';
 import type { Backend } from '../backend.ts';
@@ -18,6 +19,9 @@ interface Options {
 
 const HELP = `
 Under a service manager: \`node infra/iflex.js run\` in the project folder, as npx passes no signal on.
+
+Environment
+  IFLEX_KEEP_ROWS  tables and days, as in series_5m=730,rejected=365: older rows are dropped; only on TimescaleDB. Default: all are kept.
 
 Examples
   iflex run
@@ -38,7 +42,10 @@ export function registerRun(program: Command): void {
 
 async function run(backend: Backend, { namespace, port, clock, api }: Options): Promise<void> {
   const { signal } = untilInterrupted();
-  const pipeline = await startPipeline({ ...backend, namespace, codeVersion: codeVersion() });
+  const kept = rowsKept(process.env.IFLEX_KEEP_ROWS);
+  const retention = { kept, tell: (line: string) => console.error(line) };
+  const pipeline = await startPipeline({ ...backend, namespace, codeVersion: codeVersion(), retention });
+  if (kept.size > 0) retention.tell(retentionText(kept));
   const { log, codec } = pipeline;
   const warn = (text: string) => console.error(`Warning: ${text}`);
   let stopApi: (() => Promise<void>) | undefined;

@@ -7,10 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { IflexError } from '../../streams/errors.ts';
 import { runTool } from './tool.ts';
-import { DEBIAN_SUITE, type ServiceName } from './versions.ts';
+import { DEBIAN_SUITE } from './versions.ts';
 
 export interface DebianPackages {
-  name: ServiceName;
+  /** For messages. */
+  name: string;
   /** To be installed with all that they depend on, less `LEFT_OUT`. */
   packages: string[];
   /** A package whose upstream version must be this one. */

@@ -95,6 +95,41 @@ export function concurrency(check: Check, again: Again, factory: LogFactory): vo
     });
   });
 
+  check('what one look shows of an append, the next look shows the rest of', async (log, namespace) => {
+    await again(namespace, async (other) => {
+      const [one, two] = [
+        { topic: 'facts.a', partition: 3 },
+        { topic: 'facts.b', partition: 3 },
+      ];
+      const count = 200;
+      const write = async () => {
+        for (let i = 0; i < count; i++) await log.append([numbered('both', i, one), numbered('both', i, two)]);
+      };
+      let between = 0;
+      const look = async (first: TopicPartition, second: TopicPartition, together: boolean) => {
+        const positions = [first, second].map((at) => ({ at, offset: 0 }));
+        const seen = [-1, -1];
+        while (seen[1] < count - 1) {
+          const asked = together ? [[0, 1]] : [[0], [1]];
+          for (const numbers of asked) {
+            const results = await other.readMany(
+              numbers.map((i) => positions[i]),
+              ALL,
+            );
+            results.forEach(({ records, nextOffset }, j) => {
+              positions[numbers[j]].offset = nextOffset;
+              seen[numbers[j]] = records.at(-1)?.headers.number ?? seen[numbers[j]];
+            });
+          }
+          assert.ok(together ? seen[1] === seen[0] : seen[1] >= seen[0], `${seen}`);
+          if (seen[0] >= 0 && seen[0] < count - 1) between++;
+        }
+      };
+      await Promise.all([write(), look(one, two, true), look(two, one, true), look(one, two, false), look(two, one, false)]);
+      assert.ok(between > 0, 'some looks came while the writer was at work');
+    });
+  });
+
   check('a chain of appends across partitions is seen from its beginning, without a gap in any look', async (log, namespace) => {
     await again(namespace, async (other) => {
       const places = ['facts.a', 'facts.b'].flatMap((name) => [0, 1, 2, 3].map((partition) => ({ topic: name, partition })));
