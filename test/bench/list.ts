@@ -4,6 +4,14 @@ import { killBenchmark } from './kill.ts';
 import { LOG_BENCHMARKS } from './log-throughput.ts';
 import { rebuildBenchmark } from './rebuild.ts';
 import { RESAMPLE_BENCHMARKS } from './resample.ts';
+import { upsertHypertable } from './upsert-hypertable.ts';
 
 /** All benchmarks. One more is its file, its rows in targets.ts, and a line here. */
-export const BENCHMARKS: readonly Benchmark[] = [...RESAMPLE_BENCHMARKS, ...LOG_BENCHMARKS, killBenchmark, fileToRows, rebuildBenchmark];
+export const BENCHMARKS: readonly Benchmark[] = [
+  ...RESAMPLE_BENCHMARKS,
+  ...LOG_BENCHMARKS,
+  killBenchmark,
+  fileToRows,
+  rebuildBenchmark,
+  upsertHypertable,
+];

@@ -24,4 +24,5 @@ export const TARGETS: readonly Target[] = [
   { name: 'log-read-10k', group: 'spine', target: 0.8, bound: 'least', what: 'The same at 10,000 a batch' },
   { name: 'kill-100k-points', group: 'spine', target: 5, bound: 'most', what: 'Seconds from SIGKILL at 100,000 points to the first new output committed' },
   { name: 'rebuild', group: 'spine', target: 0.6, bound: 'least', what: 'Rows per second of a projection rebuilt, against COPY of the same rows with the same indexes' },
+  { name: 'upsert-hypertable', group: 'kafka', target: 0.8, bound: 'least', what: 'Rows per second of 5-minute windows from the log into a hypertable of TimescaleDB, a fiftieth of them revised, with history and positions; against the bare statement that upserts the same rows, from memory' },
 ];
