@@ -9,6 +9,7 @@ import { inTransaction, type Pool } from '../streams/postgres.ts';
 import { findTopic } from '../streams/topics.ts';
 import { unitsOf } from './project.ts';
 import type { Projection } from './projection.ts';
+import { leaveOutDropped } from './retention.ts';
 import { type Build, isAboutRows, type ProjectionStore, tableOf } from './store.ts';
 
 /** Rows shown of each side of a difference. */
@@ -176,9 +177,13 @@ async function compareAndSwitch(options: RebuildOptions, build: Build): Promise<
       projection.name,
     ]);
     const report: RebuildReport = { projection: projection.name, rows: {}, differences: [], skipped: 0, switched: false };
+    const builds = [...current.map((row: { build: number }) => row.build), build.build];
     if (current.length > 0) {
       const until = await store.positions(projection.name, current[0].build, client);
       while ((await store.advance(log, build, { until })) > 0);
+    }
+    await leaveOutDropped(store, projection.tables, builds);
+    if (current.length > 0) {
       report.differences = await compare(store, projection, current[0].build, build.build);
     }
     report.rows = await countRows(store, projection, build.build);

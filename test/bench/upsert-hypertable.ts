@@ -3,9 +3,9 @@
  * writing them, the history of what they replace, the latest values and the positions, all of it durable. Against the bare
  * statement that upserts the same rows (INSERT … SELECT unnest … ON CONFLICT DO UPDATE) into the same hypertable, as many
  * of them in a transaction as it can (one statement takes no key twice), its parameters made beforehand and in memory; it
- * keeps no history and knows no log. Every
- * window stands for five readings of a minute; every fiftieth delivery is revised. In full 5 M readings, three pairs. What
- * a rebuild of these rows takes is told beside it, in hypertables and in plain tables of the same server.
+ * keeps no history and knows no log. Every window stands for five readings of a minute; every fiftieth delivery is revised.
+ * In full 5 M readings, three pairs. What a rebuild of these rows takes is told beside it, in hypertables and in plain
+ * tables of the same server.
  */
 import assert from 'node:assert/strict';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';

@@ -16,7 +16,7 @@ export interface World {
 
 /** `again` opens one more store on the same namespace. */
 export async function withProjection(
-  engine: TestEngine,
+  engine: Pick<TestEngine, 'url' | 'namespace'>,
   projection: Projection,
   work: (world: World, again: () => Promise<ProjectionStore>) => Promise<void>,
 ): Promise<void> {
