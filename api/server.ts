@@ -9,6 +9,7 @@ import Fastify, {
   type RawServerDefault,
 } from 'fastify';
 import { findSite } from '../projections/queries/find-site.ts';
+import { registeredSchemas } from '../projections/queries/registered-schemas.ts';
 import { IflexError } from '../streams/errors.ts';
 import { MAX_REQUESTS_UNDER_WAY, MAX_URL_BYTES } from '../streams/limits.ts';
 import type { Pool } from '../streams/postgres.ts';
@@ -18,7 +19,7 @@ import { answerUnreadable, refuseTunnel, sendProblem } from './problems.ts';
 import { tagAnswers } from './representation.ts';
 import { registerDocumentation } from './routes/documentation.ts';
 import { registerForecasts } from './routes/forecasts.ts';
-import { registerRegistry } from './routes/registry.ts';
+import { registerRegistry, type Schemas } from './routes/registry.ts';
 import { registerRuns } from './routes/runs.ts';
 import { registerSeries } from './routes/series.ts';
 import { registerService, type Service } from './routes/service.ts';
@@ -36,6 +37,8 @@ export type Api = FastifyInstance<
 export interface ApiDeps {
   /** Connections of the namespace, for reading only. */
   pool: Pool;
+  /** What a registry of others holds; by default the schemas are those of the engine. */
+  schemas?: Schemas;
   subjectOf(token: string): Promise<Subject | null>;
   service: Service;
   version: string;
@@ -83,7 +86,7 @@ export async function buildServer(deps: ApiDeps): Promise<Api> {
   });
   await app.register(async (scope) => {
     tagAnswers(scope);
-    registerRegistry(scope as Api, deps.pool);
+    registerRegistry(scope as Api, deps.schemas ?? (() => registeredSchemas(deps.pool)));
   });
   await app.register(async (scope) => registerService(scope as Api, deps.pool, deps.service));
   await app.register(async (scope) => registerDocumentation(scope as Api));

@@ -3,6 +3,7 @@ import { isIPv6 } from 'node:net';
 import { type ApiDeps, buildServer } from '../api/server.ts';
 import { TOPOLOGY } from '../processors/topology.ts';
 import { openReadPool } from '../projections/queries/read-pool.ts';
+import { heldSchemas } from '../streams/confluent-registry.ts';
 import { IflexError } from '../streams/errors.ts';
 import { openPool } from '../streams/postgres.ts';
 import type { Subject } from '../streams/security/decide.ts';
@@ -41,7 +42,8 @@ export async function openApi(options: Pick<ServeOptions, 'backend' | 'namespace
     return claim !== null && (await tokenCounts(pool, claim.tokenId)) ? claim : null;
   };
   const service = createService({ log, pool, taskTopics: taskTopics(), nowMs: Date.now });
-  const app = await buildServer({ pool, subjectOf, service, version: codeVersion(), logger });
+  const schemas = backend.registry && heldSchemas(backend.registry);
+  const app = await buildServer({ pool, ...(schemas && { schemas }), subjectOf, service, version: codeVersion(), logger });
   const close = async () => {
     await app.close();
     await Promise.all([pool.end(), log.close()]);

@@ -21,6 +21,9 @@ export interface ConfluentRegistryOptions {
   withinMs?: number;
 }
 
+/** A version whose schema is Avro and stands for itself. */
+type HeldSchema = SubjectVersion & { schema: string };
+
 const LEVEL = 'FULL_TRANSITIVE';
 
 /**
@@ -47,6 +50,34 @@ export async function openConfluentRegistry(options: ConfluentRegistryOptions): 
   }
   return codec;
 }
+
+/**
+ * Asks the registry for all that it holds of the written topics, by subject, then version. Who asks while an answer is
+ * under way gets that answer. Throws REGISTRY_UNREACHABLE or CONFIG_INVALID.
+ */
+export function heldSchemas(settings: RegistrySettings): () => Promise<HeldSchema[]> {
+  let underWay: Promise<HeldSchema[]> | undefined;
+  return () => {
+    underWay ??= readSubjects(settings).finally(() => {
+      underWay = undefined;
+    });
+    return underWay;
+  };
+}
+
+async function readSubjects(settings: RegistrySettings): Promise<HeldSchema[]> {
+  const client = new RegistryClient(settings, 0);
+  const subjects = [...currentSchemas().keys()].flatMap(subjectsOf).sort();
+  try {
+    const held: HeldSchema[] = [];
+    for (const subject of subjects) for (const version of await client.versions(subject)) if (isHeld(version)) held.push(version);
+    return held;
+  } finally {
+    client.close();
+  }
+}
+
+const isHeld = (version: SubjectVersion): version is HeldSchema => version.schema !== undefined;
 
 /** Registers a schema under those of its subjects that lack it; returns all versions of all of them. */
 async function registerSchema(

@@ -1,12 +1,12 @@
 /**
- * The schema registry at the paths of Confluent's, for reading, so that outside tools decode what the topics carry.
- * Errors have the form that those tools know.
+ * The schema registry at the paths of Confluent's, for reading, so that outside tools decode what the topics carry: that of
+ * the engine, or what a registry of others holds of our topics, for those who reach only the API. Errors have the form that
+ * those tools know.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
-import { type RegisteredSchema, registeredSchemas } from '../../projections/queries/registered-schemas.ts';
-import { IflexError } from '../../streams/errors.ts';
-import type { Pool } from '../../streams/postgres.ts';
+import type { RegisteredSchema } from '../../projections/queries/registered-schemas.ts';
+import { ERROR_CODES, type ErrorCode, IflexError } from '../../streams/errors.ts';
 import { OTHER_METHODS } from '../access.ts';
 import { asIflexError, headersOf, statusOf } from '../problems.ts';
 import type { Api } from '../server.ts';
@@ -39,8 +39,11 @@ const Registered = Type.Object({ subject: Type.String(), version: Type.Integer()
 const Mode = Type.Object({ mode: Type.String() });
 const Use = Type.Object({ subject: Type.String(), version: Type.Integer() });
 
+/** Everything that the registry knows of our topics, by subject, then version: some dozens of rows. */
+export type Schemas = () => Promise<RegisteredSchema[]>;
+
 /** In a scope of its own, as its errors look different. */
-export function registerRegistry(app: Api, pool: Pool): void {
+export function registerRegistry(app: Api, schemas: Schemas): void {
   app.setErrorHandler(sendRegistryError);
   app.addHook('preHandler', async (_, reply) => {
     reply.header('content-type', REGISTRY_TYPE);
@@ -48,7 +51,7 @@ export function registerRegistry(app: Api, pool: Pool): void {
   app.get(
     '/subjects',
     { config, schema: { tags, summary: 'Subjects', querystring, response: answer(Type.Array(Type.String())) } },
-    async () => [...new Set((await registeredSchemas(pool)).map(({ subject }) => subject))],
+    async () => [...new Set((await schemas()).map(({ subject }) => subject))],
   );
   app.get(
     '/subjects/:subject/versions',
@@ -56,17 +59,17 @@ export function registerRegistry(app: Api, pool: Pool): void {
       config,
       schema: { tags, summary: 'Versions of a subject', params: Subject, querystring, response: answer(Type.Array(Type.Integer())) },
     },
-    async ({ params }) => versionsOf(await registeredSchemas(pool), params.subject).map(({ version }) => version),
+    async ({ params }) => versionsOf(await schemas(), params.subject).map(({ version }) => version),
   );
   app.get(
     '/subjects/:subject/versions/:version',
     { config, schema: { tags, summary: 'One version of a subject', params: Version, querystring, response: answer(Registered) } },
-    async ({ params }) => versionOf(await registeredSchemas(pool), params),
+    async ({ params }) => versionOf(await schemas(), params),
   );
   app.get(
     '/subjects/:subject/versions/:version/schema',
     { config, schema: { tags, summary: 'The schema alone', params: Version, querystring, response: answer(Type.String()) } },
-    async ({ params }, reply) => reply.serializer(String).send(versionOf(await registeredSchemas(pool), params).schema),
+    async ({ params }, reply) => reply.serializer(String).send(versionOf(await schemas(), params).schema),
   );
   app.get(
     '/schemas/ids/:id',
@@ -74,24 +77,24 @@ export function registerRegistry(app: Api, pool: Pool): void {
       config,
       schema: { tags, summary: 'A schema by its id', params: Id, querystring, response: answer(Type.Object({ schema: Type.String() })) },
     },
-    async ({ params }) => ({ schema: usesOf(await registeredSchemas(pool), params.id)[0].schema }),
+    async ({ params }) => ({ schema: usesOf(await schemas(), params.id)[0].schema }),
   );
   app.get(
     '/schemas/ids/:id/versions',
     { config, schema: { tags, summary: 'Where a schema is used', params: Id, querystring, response: answer(Type.Array(Use)) } },
-    async ({ params }) => usesOf(await registeredSchemas(pool), params.id).map(({ subject, version }) => ({ subject, version })),
+    async ({ params }) => usesOf(await schemas(), params.id).map(({ subject, version }) => ({ subject, version })),
   );
   app.get(
     '/schemas/types',
     { config, schema: { tags, summary: 'Types of schemas', querystring, response: answer(Type.Array(Type.String())) } },
     async () => ['AVRO'],
   );
-  registerSettings(app, pool);
+  registerSettings(app, schemas);
   refuseWrites(app);
 }
 
 /** What clients look at before they write. */
-function registerSettings(app: Api, pool: Pool): void {
+function registerSettings(app: Api, schemas: Schemas): void {
   app.get(
     '/config',
     {
@@ -118,7 +121,7 @@ function registerSettings(app: Api, pool: Pool): void {
       },
     },
     async ({ params }) => {
-      versionsOf(await registeredSchemas(pool), params.subject);
+      versionsOf(await schemas(), params.subject);
       return { compatibilityLevel: 'FULL_TRANSITIVE' };
     },
   );
@@ -184,6 +187,8 @@ const READ_ONLY =
   'This registry is read-only: the pipeline itself registers the schemas of its topics (schemas/README.md says how one is added). ' +
   'Clients decode by /schemas/ids/{id}; set auto.register.schemas to false, and take ids from /subjects/{subject}/versions/latest.';
 
+const OF_OTHERS: readonly ErrorCode[] = ['REGISTRY_UNREACHABLE', 'CONFIG_INVALID'];
+
 /** Codes of Confluent's registry are the HTTP status with two more digits. */
 function sendRegistryError(thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const error = asIflexError(thrown);
@@ -193,6 +198,8 @@ function sendRegistryError(thrown: unknown, request: FastifyRequest, reply: Fast
   if (status >= 500) request.log.error({ err: error.cause ?? error, code: error.code }, error.message);
   headersOf(error, reply);
   const cure = error.code === 'METHOD_NOT_ALLOWED' ? ` ${READ_ONLY}` : '';
-  const body = { error_code: registryCode ?? status * 100 + 1, message: `${error.code}: ${error.message}${cure}` };
+  // What a registry of others says may name hosts and ports.
+  const message = OF_OTHERS.includes(error.code) ? ERROR_CODES[error.code] : error.message;
+  const body = { error_code: registryCode ?? status * 100 + 1, message: `${error.code}: ${message}${cure}` };
   return reply.code(status).header('content-type', REGISTRY_TYPE).serializer(JSON.stringify).send(body);
 }
