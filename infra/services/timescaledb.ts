@@ -1,14 +1,15 @@
 /** PostgreSQL with TimescaleDB (Apache edition) and the client tools psql, pg_dump, pg_restore. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { openPool } from '../../streams/postgres.ts';
+import { poll } from '../embedded-postgres-lock.ts';
 import { unpackDebian } from './debian.ts';
 import { clientPort, type ServicesPlace, serviceFolder, writeConfiguration, writeForServer } from './place.ts';
 import { isPortTaken } from './probe.ts';
 import type { Service } from './service.ts';
 import { runSetup } from './setup.ts';
-import { POSTGRESQL_MAJOR, TIMESCALEDB_VERSION } from './versions.ts';
+import { POSTGRESQL_MAJOR, STOP_WITHIN_MS, TIMESCALEDB_VERSION } from './versions.ts';
 
 const USER = 'iflex';
 const DATABASE = 'iflex';
@@ -32,6 +33,7 @@ export const timescaledb: Service = {
   async prepare(place, folder) {
     const data = join(serviceFolder(place, 'timescaledb'), `data-${POSTGRESQL_MAJOR}`);
     if (!existsSync(data)) await createCluster(place, folder, data);
+    await forgetPredecessor(data);
     const { host } = place;
     const clients = host === '127.0.0.1' ? '127.0.0.1/32' : 'all';
     const hbaFile = writeConfiguration(place, 'timescaledb', 'pg_hba.conf', { clients });
@@ -77,6 +79,24 @@ async function query<T>(
 ): Promise<T> {
   const pool = await openPool(databaseUrl(place, database), 'service set-up', 1);
   return work(async (sql) => (await pool.query(sql)).rowCount).finally(() => pool.end());
+}
+
+/**
+ * After a kill, the server's children end by themselves a moment later, and would keep the next one from starting. Its own
+ * note of its process goes, as PostgreSQL believes any process of that id to be it, even one that was never reaped.
+ */
+async function forgetPredecessor(data: string): Promise<void> {
+  await poll(() => !readdirSync('/proc').some((id) => /^\d+$/.test(id) && worksIn(id, data)), STOP_WITHIN_MS);
+  rmSync(join(data, 'postmaster.pid'), { force: true });
+}
+
+function worksIn(processId: string, folder: string): boolean {
+  try {
+    return readlinkSync(`/proc/${processId}/cwd`) === folder;
+  } catch {
+    // It has ended, or is somebody else's.
+    return false;
+  }
 }
 
 /** Creates the database files under another name, so that one that is interrupted leaves nothing half-made. */

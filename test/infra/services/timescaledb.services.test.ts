@@ -1,6 +1,6 @@
 /** TimescaleDB itself, from an empty folder: which one it is, a hypertable, and its client tools. */
 import assert from 'node:assert/strict';
-import { statSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { commandOf } from '../../../infra/embedded-postgres-lock.ts';
@@ -10,6 +10,7 @@ import { timescaledb } from '../../../infra/services/timescaledb.ts';
 import { runTool } from '../../../infra/services/tool.ts';
 import { POSTGRESQL_MAJOR, TIMESCALEDB_VERSION } from '../../../infra/services/versions.ts';
 import { openPool, type Pool } from '../../../streams/postgres.ts';
+import { killAndRestart } from '../../services.ts';
 import { emptyPlace } from './place.ts';
 
 const { place } = await emptyPlace();
@@ -65,6 +66,21 @@ describe('TimescaleDB', () => {
     assert.equal(asked.stdout.trim(), '72');
     const dumped = await runTool(join(tools, 'pg_dump'), ['--schema-only', url], 'pg_dump');
     assert.match(dumped.stdout, /CREATE EXTENSION IF NOT EXISTS timescaledb/);
+  });
+
+  it('starts again at once on its data where it was killed, whatever its children and its note of itself', async () => {
+    await pool.end();
+    const note = join(place.state, 'timescaledb', `data-${POSTGRESQL_MAJOR}`, 'postmaster.pid');
+    const [first, ...others] = readFileSync(note, 'utf8').split('\n');
+    assert.equal(first, String(pid));
+    await killAndRestart(place, 'timescaledb');
+    await down(place, 'timescaledb');
+    // As where its number is another's by now.
+    writeFileSync(note, [process.pid, ...others].join('\n'));
+    await up(place, 'timescaledb');
+    pid = (await statusOf(place, 'timescaledb')).pid!;
+    pool = await openPool(url, 'test', 1);
+    assert.equal((await pool.query('SELECT count(*) AS n FROM trial')).rows[0].n, 72);
   });
 
   it('keeps its data across a restart, and leaves no process', async () => {
