@@ -1,0 +1,119 @@
+/**
+ * Runs Kafka Streams over the deliveries of a namespace, exactly once and with durable state, into a namespace of its own.
+ * What was tried to make it fast, with what came of it, stands at `TUNED`.
+ */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { EventLog } from '../../../streams/event-log.ts';
+import { openKafkaLog } from '../../../streams/kafka-log.ts';
+import { dropKafkaNamespace } from '../../../streams/kafka-namespaces.ts';
+import type { KafkaSettings } from '../../../streams/kafka-settings.ts';
+import type { Topic } from '../../../streams/topics.ts';
+import { findTopic } from '../../../streams/topics.ts';
+import { peerProgram } from './build.ts';
+
+export const WIDTHS_MINUTES = [5, 15, 60] as const;
+export const outputTopic = (widthMinutes: number) => `resampled.${widthMinutes}m`;
+
+export interface KafkaStreamsOptions {
+  kafka: KafkaSettings;
+  /** Whose `meter.readings` are read, up to this number of records. */
+  namespace: string;
+  deliveries: number;
+  /** Registry id that the frames of outputs carry. */
+  windowsSchemaId: number;
+  /** Windows stay open for so long after their end; at least the longest delay of a delivery. */
+  graceMinutes: number;
+  /** What was done after so many readings is told apart, as code is compiled while the first ones are read. */
+  warmUpReadings: number;
+  threads: number;
+  /** Settings of Kafka Streams and of the virtual machine in place of the tuned ones. */
+  settings?: Record<string, string>;
+  virtualMachine?: readonly string[];
+}
+
+export interface KafkaStreamsFigures {
+  deliveries: number;
+  readings: number;
+  /** Came after their window was closed. */
+  late: number;
+  doubled: number;
+  /** By width. */
+  windows: [number, number, number];
+  /** Records written to the three topics. */
+  outputs: number;
+  /** User and system time of the whole process from its start on, and its wall time. */
+  cpuSeconds: number;
+  wallSeconds: number;
+  /** The same up to the end of warming up; 0 where it did not end. */
+  warmReadings: number;
+  warmCpuSeconds: number;
+  warmWallSeconds: number;
+  /** Of the wall time, in the collector. */
+  collectorSeconds: number;
+  peakMegabytes: number;
+  /** Once warm; of the whole run where it did not get so far. */
+  readingsPerCpuSecond: number;
+}
+
+const TUNED = { settings: {} as Record<string, string>, virtualMachine: ['-Xms1g', '-Xmx1g'] };
+const RUN_LIMIT_MS = 30 * 60_000;
+
+/** Runs it once; `look` sees what it wrote before that is deleted. Throws where it fails. */
+export async function runKafkaStreams<T>(
+  options: KafkaStreamsOptions,
+  look: (log: EventLog) => Promise<T>,
+): Promise<{ figures: KafkaStreamsFigures; seen: T }> {
+  const { kafka, namespace } = options;
+  const own = `${namespace}_kstreams`;
+  const topics = WIDTHS_MINUTES.map((width): Topic => findTopic(outputTopic(width))!);
+  await dropKafkaNamespace(kafka, own);
+  const log = await openKafkaLog({ settings: kafka, namespace: own, topics });
+  const state = mkdtempSync(join(tmpdir(), 'iflex-kstreams-'));
+  try {
+    const figures = await runProgram(options, own, state);
+    return { figures, seen: await look(log) };
+  } finally {
+    await log.close();
+    await dropKafkaNamespace(kafka, own);
+    rmSync(state, { recursive: true, force: true });
+  }
+}
+
+async function runProgram(options: KafkaStreamsOptions, own: string, state: string): Promise<KafkaStreamsFigures> {
+  const { java, classPath } = await peerProgram();
+  const { kafka, namespace, deliveries, windowsSchemaId, graceMinutes, warmUpReadings, threads } = options;
+  const given = {
+    brokers: kafka.brokers.join(','),
+    input: `${namespace}.meter.readings`,
+    output: `${own}.`,
+    // Topics of its own are named after it, so that they go with the namespace.
+    application: `${own}.program`,
+    state,
+    deliveries,
+    windowsSchemaId,
+    graceMinutes,
+    warmUpReadings,
+  };
+  const settings = { 'num.stream.threads': String(threads), ...TUNED.settings, ...options.settings };
+  const args = [
+    ...(options.virtualMachine ?? TUNED.virtualMachine),
+    '-Dlog4j2.configurationFile=log4j2.properties',
+    '-cp',
+    classPath,
+    'Peer',
+    ...Object.entries(given).map(([name, value]) => `${name}=${value}`),
+    ...Object.entries(settings).map(([name, value]) => `streams.${name}=${value}`),
+  ];
+  const child = spawn(java, args, { cwd: state, stdio: ['ignore', 'pipe', 'pipe'], timeout: RUN_LIMIT_MS });
+  let [output, errors] = ['', ''];
+  child.stdout.setEncoding('utf8').on('data', (text) => (output += text));
+  child.stderr.setEncoding('utf8').on('data', (text) => (errors = (errors + text).slice(-8_000)));
+  const status = await new Promise((done, failed) => child.on('error', failed).on('close', (code, signal) => done(signal ?? code)));
+  if (status !== 0) throw new Error(`Kafka Streams failed (${status}): ${errors}`);
+  const figures = JSON.parse(output) as Omit<KafkaStreamsFigures, 'readingsPerCpuSecond'>;
+  const { readings, cpuSeconds, warmReadings, warmCpuSeconds } = figures;
+  return { ...figures, readingsPerCpuSecond: (readings - warmReadings) / (cpuSeconds - warmCpuSeconds) };
+}
