@@ -32,7 +32,7 @@ const LEVEL = 'FULL_TRANSITIVE';
  */
 export async function openConfluentRegistry(options: ConfluentRegistryOptions): Promise<Codec> {
   const { settings, recorded, tell, withinMs = REGISTRY_WITHIN_MS } = options;
-  const client = new RegistryClient(settings, withinMs);
+  const client = await RegistryClient.make(settings, withinMs);
   const current = currentSchemas();
   const codec = new Codec(current.values());
   try {
@@ -66,7 +66,7 @@ export function heldSchemas(settings: RegistrySettings): () => Promise<HeldSchem
 }
 
 async function readSubjects(settings: RegistrySettings): Promise<HeldSchema[]> {
-  const client = new RegistryClient(settings, 0);
+  const client = await RegistryClient.make(settings, 0);
   const subjects = [...currentSchemas().keys()].flatMap(subjectsOf).sort();
   try {
     const held: HeldSchema[] = [];

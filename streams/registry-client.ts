@@ -4,7 +4,7 @@
  */
 import { Agent as HttpAgent, type AgentOptions as HttpOptions } from 'node:http';
 import { Agent as HttpsAgent, type AgentOptions as HttpsOptions } from 'node:https';
-import clientModule from '@kafkajs/confluent-schema-registry/dist/api/index.js';
+import type { SchemaRegistryAPIClient } from '@kafkajs/confluent-schema-registry/dist/api/index.js';
 import { IflexError } from './errors.ts';
 import { MAX_SUBJECT_VERSIONS, REGISTRY_ANSWER_WITHIN_MS } from './limits.ts';
 import type { RegistrySettings } from './registry-settings.ts';
@@ -37,22 +37,24 @@ export class RegistryClient {
   private readonly url: string;
   private readonly withinMs: number;
   private readonly agent: HttpAgent;
-  private readonly api: ReturnType<typeof clientModule.default>;
+  private readonly api: SchemaRegistryAPIClient;
 
-  /** `withinMs`: how long one that does not answer is tried again. */
-  constructor({ url, auth, tls }: RegistrySettings, withinMs: number) {
+  private constructor(url: string, withinMs: number, agent: HttpAgent, api: SchemaRegistryAPIClient) {
     this.url = url;
     this.withinMs = withinMs;
+    this.agent = agent;
+    this.api = api;
+  }
+
+  /** Asks nothing yet. `withinMs`: how long a registry that does not answer is tried again. */
+  static async make({ url, auth, tls }: RegistrySettings, withinMs: number): Promise<RegistryClient> {
+    // Loaded here, as it would make every command without such a registry start later.
+    const { default: library } = await import('@kafkajs/confluent-schema-registry/dist/api/index.js');
     const pool: HttpOptions & HttpsOptions = { ...tls, keepAlive: true };
-    this.agent = tls ? new HttpsAgent(pool) : new HttpAgent(pool);
-    this.api = clientModule.default({
-      clientId: 'iflex',
-      host: url,
-      agent: this.agent,
-      ...(auth && { auth }),
-      // What it would try again is only some of what may be.
-      retry: { retries: 0 },
-    });
+    const agent = tls ? new HttpsAgent(pool) : new HttpAgent(pool);
+    // What the library would try again by itself is only some of what may be.
+    const api = library.default({ clientId: 'iflex', host: url, agent, ...(auth && { auth }), retry: { retries: 0 } });
+    return new RegistryClient(url, withinMs, agent, api);
   }
 
   close(): void {

@@ -7,12 +7,13 @@ import { down, up } from '../../infra/services/lifecycle.ts';
 import { portsOf } from '../../infra/services/place.ts';
 import { getJson } from '../../infra/services/probe.ts';
 import { APICURIO_VERSION } from '../../infra/services/versions.ts';
-import { type Codec, fingerprint, schemaIdOf } from '../../schemas/codec.ts';
+import { Codec, fingerprint, schemaIdOf } from '../../schemas/codec.ts';
 import { currentSchemas, publishedNames, publishedVersions } from '../../schemas/files.ts';
 import { openConfluentRegistry } from '../../streams/confluent-registry.ts';
 import type { RecordedSchemas } from '../../streams/recorded-schemas.ts';
 import { registrySettings } from '../../streams/registry-settings.ts';
 import { TOPICS } from '../../streams/topics.ts';
+import { canonicalBytes } from '../../streams/verify.ts';
 import { emptyPlace } from '../infra/services/place.ts';
 import { recordedInMemory } from './recorded-in-memory.ts';
 
@@ -87,6 +88,19 @@ describe('a registry of others', () => {
       value: { knownAtMs: 8 },
     });
   });
+});
+
+it('makes no difference to what replays compare, whatever its ids are', async () => {
+  const { codec } = await open();
+  const other = new Codec(currentSchemas().values());
+  for (const [i, schema] of [...currentSchemas().values()].entries()) other.register({ id: 1_000_000 + i, schema });
+  const [ours, theirs] = [codec, other].map((each) => {
+    const headers = { source: 's', number: -1, id: 'derived', type: 'Tick', knownAtMs: 5 };
+    return { topic: 'ticks', key: '0', value: each.encode('Tick', tick), headers };
+  });
+  assert.notDeepEqual(ours.value, theirs.value);
+  const canonical = (each: Codec, record: typeof ours) => canonicalBytes(record, (id) => each.fingerprintOf(id));
+  assert.ok(canonical(codec, ours).equals(canonical(other, theirs)));
 });
 
 describe('a change of a schema', () => {
