@@ -36,10 +36,13 @@ function described(database: string): string {
 }
 
 /** Throws CONFIG_INVALID, without showing what was given: it may hold a password. */
-export function databaseUrl(text: string): URL {
+export function databaseUrl(text: string, variable = 'DATABASE_URL'): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
+  // libpq takes several hosts; the client that we use knows one, whose name may move to another server.
+  if (/^postgres(ql)?:\/\/[^/?]*,/.test(text))
+    throw new IflexError('CONFIG_INVALID', `${variable} may name one host only. Use a name or address that moves to the server in charge.`);
   if (url !== undefined && (url.protocol === 'postgres:' || url.protocol === 'postgresql:')) return url;
-  throw new IflexError('CONFIG_INVALID', 'DATABASE_URL must look like postgres://user:password@host:5432/name.');
+  throw new IflexError('CONFIG_INVALID', `${variable} must look like postgres://user:password@host:5432/name.`);
 }
 
 /**

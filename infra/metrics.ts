@@ -3,6 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Lag, Service } from '../api/routes/service.ts';
 import { PROJECTIONS } from '../projections/list.ts';
 import { projectionPositions } from '../projections/queries/projection-positions.ts';
+import { replicaLagMs } from '../projections/queries/replica-lag.ts';
 import { clockLead } from '../streams/adapters/clock.ts';
 import type { EventLog } from '../streams/event-log.ts';
 import { PARTITION_COUNT } from '../streams/limits.ts';
@@ -14,6 +15,8 @@ export interface ServiceDeps {
   log: EventLog;
   /** Read-only connections of the namespace. */
   pool: Pool;
+  /** Whether these go to a replica. */
+  isReplica?: boolean;
   /** Fact topics that the tasks take in. */
   taskTopics: readonly string[];
   nowMs: () => number;
@@ -38,6 +41,7 @@ export function createService(deps: ServiceDeps): Service {
   return {
     lags: () => lagsOf(deps),
     clockLead: () => clockLead(deps.log, deps.nowMs()),
+    ...(deps.isReplica && { replicaLagMs: () => replicaLagMs(deps.pool) }),
     metrics: {
       contentType: registry.contentType,
       async render() {
@@ -65,6 +69,7 @@ function createGauges(registry: Registry) {
     ]),
     waited: gauge('iflex_lag_seconds', 'How long the oldest record that a reader has not taken in has waited.', ['reader']),
     ahead: gauge('iflex_tick_lead_seconds', 'How far the latest tick is ahead of the clock; more than minutes: one is wrong.', []),
+    replica: gauge('iflex_replica_lag_seconds', 'How long the replica for reading has not applied what it received; -1: not known.', []),
     rejectedEvents: gauge('iflex_rejected_events', 'Events set aside, by code.', ['code']),
     rejectedReadings: gauge('iflex_rejected_readings', 'Readings set aside, by code.', ['code']),
   };
@@ -83,6 +88,7 @@ async function refresh(deps: ServiceDeps, gauges: Gauges, countRejected: ReturnT
     longest.set(reader, Math.max(longest.get(reader) ?? 0, waitedMs));
   }
   gauges.ahead.set((await clockLead(deps.log, deps.nowMs())).aheadMs / 1000);
+  if (deps.isReplica) gauges.replica.set(((await replicaLagMs(deps.pool)) ?? -1_000) / 1000);
   for (const [reader, waitedMs] of longest) gauges.waited.set({ reader }, waitedMs / 1000);
   for (const [code, { events, readings }] of await countRejected()) {
     gauges.rejectedEvents.set({ code }, events);

@@ -12,6 +12,7 @@ import { createTokenList, tokenCounts } from '../streams/security/token-list.ts'
 import { type Backend, findNamespace, openLog } from './backend.ts';
 import { codeVersion } from './code-version.ts';
 import { createService } from './metrics.ts';
+import { openReplicaPool, readReplicaUrl } from './read-replica.ts';
 import { tokenSecret } from './token-secret.ts';
 
 export interface ApiServer {
@@ -27,26 +28,30 @@ export interface ServeOptions {
   /** 0: any free one. */
   port: number;
   logger?: ApiDeps['logger'];
+  /** Address of a read-only copy of the database for all questions; default: that of DATABASE_READ_URL, if any. */
+  replicaUrl?: string;
 }
 
 /** Opens what the API of an existing namespace needs; throws NOT_FOUND where there is no such namespace. */
-export async function openApi(options: Pick<ServeOptions, 'backend' | 'namespace' | 'logger'> & { secret?: Uint8Array }) {
-  const { backend, namespace, logger = { level: 'warn' }, secret = tokenSecret() } = options;
+export async function openApi(options: Pick<ServeOptions, 'backend' | 'namespace' | 'logger' | 'replicaUrl'> & { secret?: Uint8Array }) {
+  const { backend, namespace, logger = { level: 'warn' }, secret = tokenSecret(), replicaUrl = readReplicaUrl() } = options;
   await findNamespace(backend, namespace);
-  const pool = await openReadPool(backend.url, namespace);
+  // Tokens are asked of the database itself: one that was revoked counts no more at once, however late a replica is.
+  const own = await openReadPool(backend.url, namespace);
+  const pool = replicaUrl === undefined ? own : await openReplicaPool(replicaUrl, namespace);
   const access = await openPool(backend.url, 'access', 1);
   await createTokenList(access).finally(() => access.end());
   const log = await openLog(backend, namespace);
   const subjectOf = async (token: string): Promise<Subject | null> => {
     const claim = verifyToken(token, secret, Date.now());
-    return claim !== null && (await tokenCounts(pool, claim.tokenId)) ? claim : null;
+    return claim !== null && (await tokenCounts(own, claim.tokenId)) ? claim : null;
   };
-  const service = createService({ log, pool, taskTopics: taskTopics(), nowMs: Date.now });
+  const service = createService({ log, pool, isReplica: pool !== own, taskTopics: taskTopics(), nowMs: Date.now });
   const schemas = backend.registry && heldSchemas(backend.registry);
   const app = await buildServer({ pool, ...(schemas && { schemas }), subjectOf, service, version: codeVersion(), logger });
   const close = async () => {
     await app.close();
-    await Promise.all([pool.end(), log.close()]);
+    await Promise.all([own.end(), pool === own ? undefined : pool.end(), log.close()]);
   };
   return { app, close };
 }

@@ -5,8 +5,11 @@ import { RECONNECT_WITHIN_MS } from './limits.ts';
 
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 2_000;
-/** Of Node's sockets; and of PostgreSQL: connections refused or ended by a server that starts, stops or has crashed. */
-const CODES = /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|57P0[123]|08\w{3}|53300)$/;
+/**
+ * Of Node's sockets and names; and of PostgreSQL: connections refused or ended by a server that starts, stops or has crashed,
+ * or that is still a standby (25006), as where an address moves to it a moment before it is promoted.
+ */
+const CODES = /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|57P0[123]|08\w{3}|53300|25006)$/;
 const MESSAGES = /Connection terminated|connection timeout|timeout exceeded when trying to connect|not queryable|Client was closed/i;
 
 const UNREACHABLE: ReadonlySet<string> = new Set(['DATABASE_UNREACHABLE', 'KAFKA_UNREACHABLE', 'REGISTRY_UNREACHABLE']);

@@ -24,6 +24,8 @@ export interface Service {
   lags(): Promise<Lag[]>;
   /** How far stream time is ahead of the clock. */
   clockLead(): Promise<ClockLead>;
+  /** Where questions go to a replica: how long it has not applied what it received (ms); null where that is not known. */
+  replicaLagMs?(): Promise<number | null>;
   metrics: {
     contentType: string;
     render(): Promise<string>;
@@ -59,7 +61,19 @@ export function registerService(app: Api, pool: Pool, service: Service): void {
           'Readiness: the database answers, the projections are there, nothing waits too long to be processed, and time is not ahead',
         security: [],
         querystring: Query({}),
-        response: answers(Type.Object({ status: Type.Literal('ready'), longestWaitMs: Type.Integer(), ticksAheadMs: Type.Integer() })),
+        response: answers(
+          Type.Object({
+            status: Type.Literal('ready'),
+            longestWaitMs: Type.Integer(),
+            ticksAheadMs: Type.Integer(),
+            replicaLagMs: Type.Optional(
+              Type.Union([Type.Integer(), Type.Null()], {
+                description:
+                  'Where questions go to a replica: how long it has not applied what it received; null where it receives nothing',
+              }),
+            ),
+          }),
+        ),
       },
     },
     async () => {
@@ -70,7 +84,8 @@ export function registerService(app: Api, pool: Pool, service: Service): void {
         throw new IflexError('NOT_READY', `The oldest event has waited ${Math.round(longestWaitMs / 1000)} s to be processed.`);
       const lead = await service.clockLead();
       if (lead.isWrong) throw new IflexError('NOT_READY', leadText(lead));
-      return { status: 'ready' as const, longestWaitMs, ticksAheadMs: lead.aheadMs };
+      const replica = service.replicaLagMs && { replicaLagMs: await service.replicaLagMs() };
+      return { status: 'ready' as const, longestWaitMs, ticksAheadMs: lead.aheadMs, ...replica };
     },
   );
   app.get(
