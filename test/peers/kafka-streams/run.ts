@@ -3,6 +3,7 @@
  * What was tried to make it fast, with what came of it, stands at `TUNED`.
  */
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,9 +68,9 @@ export async function runKafkaStreams<T>(
   look: (log: EventLog) => Promise<T>,
 ): Promise<{ figures: KafkaStreamsFigures; seen: T }> {
   const { kafka, namespace } = options;
-  const own = `${namespace}_kstreams`;
+  // Another name each time: the group of consumers outlives its topics, and would go on at their ends.
+  const own = `${namespace}_kstreams_${randomBytes(4).toString('hex')}`;
   const topics = WIDTHS_MINUTES.map((width): Topic => findTopic(outputTopic(width))!);
-  await dropKafkaNamespace(kafka, own);
   const log = await openKafkaLog({ settings: kafka, namespace: own, topics });
   const state = mkdtempSync(join(tmpdir(), 'iflex-kstreams-'));
   try {
