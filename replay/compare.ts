@@ -8,6 +8,7 @@ import { bodyOf, type Codec } from '../schemas/codec.ts';
 import type { Rejected } from '../schemas/types.ts';
 import type { EventLog, LogRecord, TopicPartition } from '../streams/event-log.ts';
 import { MAX_BATCH_RECORDS } from '../streams/limits.ts';
+import { withoutPlace } from '../streams/rejected-event.ts';
 import { TOPICS } from '../streams/topics.ts';
 import { canonicalBytes } from '../streams/verify.ts';
 import { type Difference, differencesOf, type EventMark, markOf } from './compare-events.ts';
@@ -91,15 +92,15 @@ async function comparePartition(
 }
 
 function canonicalOf({ codec }: Side, record: LogRecord): Buffer {
-  return canonicalBytes(withoutPlace(codec, record), (id) => codec.fingerprintOf(id));
+  return canonicalBytes(ofAnyLog(codec, record), (id) => codec.fingerprintOf(id));
 }
 
-/** Positions are outside of what is compared, but a rejected event names that of its record for people, within its body. */
-function withoutPlace(codec: Codec, record: LogRecord): LogRecord {
+/** What is of a log alone is outside of what is compared, but a rejected event has some of it within its body. */
+function ofAnyLog(codec: Codec, record: LogRecord): LogRecord {
   if (record.topic !== 'rejected') return record;
   const rejected = codec.decodeAs('Rejected', record.value) as Rejected;
   if (!POSITION.test(rejected.source)) return record;
-  const body = bodyOf(codec.encode('Rejected', { ...rejected, source: '' }));
+  const body = bodyOf(codec.encode('Rejected', withoutPlace(rejected)));
   // The frame stays: under which schema it was written is compared.
   return { ...record, value: Buffer.concat([record.value.subarray(0, record.value.length - bodyOf(record.value).length), body]) };
 }

@@ -138,6 +138,11 @@ export function schemaIdOf(bytes: Uint8Array): number {
   return ((bytes[1] << 24) | (bytes[2] << 16) | (bytes[3] << 8) | bytes[4]) >>> 0;
 }
 
+/** Whether bytes begin with a frame: a zero byte, then the id of a schema. */
+export function isFramed(bytes: Uint8Array): boolean {
+  return bytes.length >= 5 && bytes[0] === 0;
+}
+
 /** Body without the frame: what canonical bytes are made of, as registry ids differ from one log to the next. */
 export function bodyOf(bytes: Uint8Array): Uint8Array {
   return bytes.subarray(5);

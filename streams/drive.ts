@@ -12,7 +12,7 @@ import type { Emit, Processor, ProcessorEvent, RejectedPlace } from './processor
 import { ReadRanges } from './read-ranges.ts';
 import { readingCountOf } from './reading-columns.ts';
 import { causesOf, contentId, idOf } from './record-ids.ts';
-import { rejectedEvent } from './rejected-event.ts';
+import { rejectedEvent, withoutPlace } from './rejected-event.ts';
 import { StateReader, StateWriter } from './state-bytes.ts';
 import { findTopic, type Topic } from './topics.ts';
 
@@ -322,8 +322,7 @@ export class Drive {
       'rejected',
       rejected,
       `${idOf(record)} ${record.topic}/${record.partition}:${record.offset}-${record.offset}`,
-      // Where the record lies is no part of what it is.
-      { ...rejected, source: '' },
+      withoutPlace(rejected),
     );
   }
 

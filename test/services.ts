@@ -12,6 +12,8 @@ import { clientPort, installedAt, openPlace, type ServicesPlace, serviceNames } 
 import { getJson } from '../infra/services/probe.ts';
 import { logPathOf } from '../infra/services/process.ts';
 import { POSTGRESQL_MAJOR, type ServiceName, STOP_WITHIN_MS, VERSIONS } from '../infra/services/versions.ts';
+import { dropKafkaNamespace } from '../streams/kafka-namespaces.ts';
+import { kafkaSettings } from '../streams/kafka-settings.ts';
 import { openPool } from '../streams/postgres.ts';
 import { dropNamespace } from '../streams/postgres-log.ts';
 
@@ -22,7 +24,7 @@ export interface TestServices {
   settings: Record<string, string>;
   /** What each one that runs says it is; those of the table, else opening fails. */
   versions: Partial<Record<ServiceName, string>>;
-  /** A name that no other test uses; what it left in the database is dropped when the file ends. */
+  /** A name that no other test uses; what it left in the database and in Kafka is dropped when the file ends. */
   namespace(): string;
 }
 
@@ -56,6 +58,8 @@ export async function openTestServices(...names: [ServiceName, ...ServiceName[]]
   const made: string[] = [];
   after(async () => {
     if (settings.DATABASE_URL) for (const name of made) await dropNamespace(settings.DATABASE_URL, name);
+    const kafka = kafkaSettings(settings);
+    if (kafka) for (const name of made) await dropKafkaNamespace(kafka, name);
   });
   return {
     place,

@@ -6,7 +6,7 @@ import { clientPort, serviceFolder, writeConfiguration } from './place.ts';
 import { getJson } from './probe.ts';
 import type { Service } from './service.ts';
 import { findJava, runTool } from './tool.ts';
-import { APICURIO_VERSION, JAVA_HEAP_MB } from './versions.ts';
+import { APICURIO_HEAP_MB, APICURIO_VERSION } from './versions.ts';
 
 const ARTIFACT = `io.apicurio:apicurio-registry-app:${APICURIO_VERSION}:tar.gz:all`;
 
@@ -24,7 +24,7 @@ export const apicurio: Service = {
     const dataFolder = serviceFolder(place, 'apicurio', 'data');
     const values = { host: place.host, port: clientPort(place, 'apicurio'), dataFolder };
     const configuration = writeConfiguration(place, 'apicurio', 'apicurio.properties', values);
-    const options = [`-Xmx${JAVA_HEAP_MB}m`, `-Dquarkus.config.locations=${configuration}`];
+    const options = [`-Xmx${APICURIO_HEAP_MB}m`, `-Dquarkus.config.locations=${configuration}`];
     return { command: await findJava(), args: [...options, '-jar', join(folder, `apicurio-registry-app-${APICURIO_VERSION}-runner.jar`)] };
   },
   async isReady(place) {

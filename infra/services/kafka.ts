@@ -8,7 +8,7 @@ import { answersAsKafka } from './probe.ts';
 import type { Service } from './service.ts';
 import { runSetup } from './setup.ts';
 import { findJava } from './tool.ts';
-import { JAVA_HEAP_MB, KAFKA_VERSION, LOG4J_VERSION } from './versions.ts';
+import { KAFKA_HEAP_MB, KAFKA_VERSION, LOG4J_VERSION } from './versions.ts';
 
 const ARTIFACTS = [`org.apache.kafka:kafka_2.13:${KAFKA_VERSION}`, `org.apache.logging.log4j:log4j-slf4j-impl:${LOG4J_VERSION}`];
 
@@ -32,7 +32,7 @@ export const kafka: Service = {
       const format = ['kafka.tools.StorageTool', 'format', '-t', cluster, '-c', configuration];
       await runSetup(place, 'kafka', { command: java, args: [...run, ...format] });
     }
-    return { command: java, args: [`-Xms${JAVA_HEAP_MB}m`, `-Xmx${JAVA_HEAP_MB}m`, ...run, 'kafka.Kafka', configuration] };
+    return { command: java, args: [`-Xms256m`, `-Xmx${KAFKA_HEAP_MB}m`, ...run, 'kafka.Kafka', configuration] };
   },
   isReady: (place) => answersAsKafka(clientPort(place, 'kafka')),
   clientSettings: (place) => ({ KAFKA_BROKERS: `127.0.0.1:${clientPort(place, 'kafka')}` }),

@@ -24,8 +24,9 @@ export const VERSIONS: Record<ServiceName, { product: string; version: string; p
   mosquitto: { product: 'Eclipse Mosquitto', version: MOSQUITTO_VERSION, ports: [11883], readyWithinMs: 30_000 },
 };
 
-/** Heap of the Java servers, in MB: enough for a pilot on one machine. */
-export const JAVA_HEAP_MB = 256;
+/** Heaps of the Java servers, in MB. Kafka holds something of each partition, of which a namespace has some three hundred. */
+export const KAFKA_HEAP_MB = 768;
+export const APICURIO_HEAP_MB = 256;
 /** A server that was asked to end is ended the hard way after this. */
 export const STOP_WITHIN_MS = 60_000;
 /** Downloading and unpacking one service. */
