@@ -10,8 +10,10 @@ import { openTestServices } from '../services.ts';
 import { graceMinutesOf, loadReadings, numberedCodec } from './kafka-readings.ts';
 import { assertWindows, windowsIn } from './kafka-windows.ts';
 
-const POINTS = 60;
+/** So many that one of them changes its meter and some are reset within the time. */
+const POINTS = 120;
 const POINTS_PER_SITE = 10;
+const MINUTES = 600;
 const services = await openTestServices('kafka');
 const kafka = kafkaSettings(services.settings)!;
 const { codec, idOf } = numberedCodec();
@@ -21,7 +23,7 @@ for (const readingsPerDelivery of [1, 60] as const) {
     const namespace = services.namespace();
     const log = await openKafkaLog({ settings: kafka, namespace });
     try {
-      const sizes = { seed: 11, points: POINTS, pointsPerSite: POINTS_PER_SITE, readingsPerDelivery, readings: POINTS * 1_500 };
+      const sizes = { seed: 11, points: POINTS, pointsPerSite: POINTS_PER_SITE, readingsPerDelivery, readings: POINTS * MINUTES };
       const loaded = await loadReadings({ log, codec, ...sizes, watchedSites: POINTS / POINTS_PER_SITE });
       const graceMinutes = graceMinutesOf(readingsPerDelivery);
       const { figures } = await runKafkaStreams(
@@ -40,6 +42,8 @@ for (const readingsPerDelivery of [1, 60] as const) {
             const found = await windowsIn(written, outputTopic(width), codec);
             assertWindows(found, expected);
             assert.equal(found.size, expected.size, 'and no others');
+            const changed = [...expected.values()].filter(({ coveredMs }) => coveredMs < width * MINUTE_MS);
+            assert.equal(changed.length, 1, 'a minute is unknown where a meter was changed');
           }
         },
       );
