@@ -40,8 +40,14 @@ export function backendOf(url: string): Backend {
 
 export async function openLog({ url, kafka }: Backend, namespace: string): Promise<EventLog> {
   if (!kafka) return openPostgresLog({ url, namespace });
-  await createNamespaceSchema(url, namespace);
-  return openKafkaLog({ settings: kafka, namespace });
+  const log = await openKafkaLog({ settings: kafka, namespace });
+  try {
+    await createNamespaceSchema(url, namespace, log.id);
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
+  return log;
 }
 
 /** Of a namespace whose log was opened before. */

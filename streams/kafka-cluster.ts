@@ -94,6 +94,7 @@ export class KafkaCluster {
   private readonly pools = new Map<string, ConnectionPool>();
   private readonly brokers = new Map<number, BrokerAddress>();
   private readonly leaders = new Map<string, number[]>();
+  private readonly topicIds = new Map<string, string>();
   private closed = false;
 
   constructor(settings: KafkaSettings, clientId: string) {
@@ -143,7 +144,7 @@ export class KafkaCluster {
   async refresh(topics: readonly string[]): Promise<void> {
     const found = await this.sendToAny(metadataV12.api, [...topics], false, false);
     for (const { nodeId, host, port } of found.brokers) this.brokers.set(nodeId, { host, port });
-    for (const { name, errorCode, partitions } of found.topics) {
+    for (const { name, errorCode, partitions, topicId } of found.topics) {
       if (errorCode !== 0) throw new BrokerError(errorCode, `a question about ${name}`);
       const leaders: number[] = [];
       for (const each of partitions) {
@@ -151,12 +152,18 @@ export class KafkaCluster {
         leaders[each.partitionIndex] = each.leaderId;
       }
       this.leaders.set(name!, leaders);
+      this.topicIds.set(name!, topicId);
     }
   }
 
   /** Partitions of a topic that was looked up. */
   partitionCount(topic: string): number {
     return this.leaders.get(topic)?.length ?? 0;
+  }
+
+  /** Of a topic that was looked up: one that is made anew under the same name has another. */
+  topicId(topic: string): string {
+    return this.topicIds.get(topic)!;
   }
 
   /** Brokers that were found so far. */

@@ -18,7 +18,7 @@ import type {
 import { KafkaCluster } from './kafka-cluster.ts';
 import { deleteBefore, type KafkaTaskPlace, kafkaJournal, kafkaKeptSnapshot, kafkaTaskPositions, takeKafkaTask } from './kafka-log-task.ts';
 import { lookAtAll } from './kafka-look.ts';
-import { KafkaReader, STALLED_AFTER_MS, stalled } from './kafka-reader.ts';
+import { KafkaReader } from './kafka-reader.ts';
 import type { KafkaSettings } from './kafka-settings.ts';
 import { KafkaSources, sourceMarks } from './kafka-sources.ts';
 import { createTopics, type KeepingOptions, ownTopicName, topicName, type WantedTopic, wantedTopics, withAdmin } from './kafka-topics.ts';
@@ -36,12 +36,17 @@ export interface KafkaLogOptions extends Partial<KeepingOptions> {
   topics?: readonly Topic[];
 }
 
+export interface KafkaEventLog extends EventLog {
+  /** Of this very log: one that is made anew under the same name has another. */
+  readonly id: string;
+}
+
 const OPEN_WITHIN_MS = 60_000;
 /** Of the transactions of KIP-890, which cannot be left hanging by a request that comes late. */
 const TRANSACTION_VERSION = 2;
 
 /** Opens (and where needed creates) the log of a namespace. Throws CONFIG_INVALID or KAFKA_UNREACHABLE. */
-export async function openKafkaLog({ settings, namespace, topics = TOPICS, ...keeping }: KafkaLogOptions): Promise<EventLog> {
+export async function openKafkaLog({ settings, namespace, topics = TOPICS, ...keeping }: KafkaLogOptions): Promise<KafkaEventLog> {
   identifier(namespace);
   const wanted = wantedTopics(namespace, topics, { compactionLagMs: HOUR_MS, ...keeping });
   const cluster = new KafkaCluster(settings, `iflex ${namespace}`);
@@ -88,7 +93,8 @@ async function prepareTopics(cluster: KafkaCluster, settings: KafkaSettings, wan
   }
 }
 
-class KafkaLog implements EventLog {
+class KafkaLog implements KafkaEventLog {
+  readonly id: string;
   readonly namespace: string;
   private readonly cluster: KafkaCluster;
   private readonly reader: KafkaReader;
@@ -103,6 +109,7 @@ class KafkaLog implements EventLog {
   constructor(cluster: KafkaCluster, namespace: string, topics: readonly Topic[]) {
     this.cluster = cluster;
     this.namespace = namespace;
+    this.id = cluster.topicId(ownTopicName(namespace, 'journal'));
     this.reader = new KafkaReader(cluster);
     this.topics = new TopicTable(topics);
     this.sources = new KafkaSources(this.reader, this.sourcesPlace);
@@ -186,12 +193,7 @@ class KafkaLog implements EventLog {
 
   /** An append ends once its records can be read, which takes the ends of transactions that were open before it. */
   private async visible(written: readonly Written[]): Promise<void> {
-    const started = performance.now();
-    for (let left = written; left.length > 0; ) {
-      const ends = await this.reader.ends(left);
-      left = left.filter(({ endOffset }, i) => ends[i] < endOffset);
-      if (left.length > 0 && performance.now() - started > STALLED_AFTER_MS) throw stalled(left);
-    }
+    await this.reader.untilDecided(written);
   }
 
   async read(at: TopicPartition, offset: number, options: ReadOptions): Promise<ReadResult> {
@@ -236,7 +238,11 @@ class KafkaLog implements EventLog {
 
   async endOffsets(topic: string): Promise<number[]> {
     const { partitions } = this.topics.find(topic);
-    return this.reader.ends(Array.from({ length: partitions }, (_, partition) => this.placeOf({ topic, partition })));
+    const places = Array.from({ length: partitions }, (_, partition) => this.placeOf({ topic, partition }));
+    const ends = await this.reader.highWatermarks(places);
+    // A step's journal may be seen a moment before its outputs, which would be missed by who asks for the ends then.
+    await this.reader.untilDecided(places.map((place, i) => ({ ...place, endOffset: ends[i] })));
+    return ends;
   }
 
   private get taskPlace(): KafkaTaskPlace {

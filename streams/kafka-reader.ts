@@ -2,6 +2,7 @@
  * Reads partitions at any offset, only what is committed, and tells where they end. Kafka counts the ends of transactions
  * as offsets too, so offsets have holes, and a read may have to go on to find a record.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { FetchIsolationLevels, listOffsetsV9 } from '@platformatic/kafka';
 import { IflexError } from './errors.ts';
 import type { LogRecord, ReadOptions, ReadResult, TopicPartition } from './event-log.ts';
@@ -22,7 +23,8 @@ const OFFSET_OUT_OF_RANGE = 1;
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
 /** What a batch needs beside its values, so that a bound on values is mostly met by one answer. */
 const HEAD_ROOM_BYTES = 64 * 1024;
-export const ANSWER_WITHIN_MS = 60_000;
+const LONGEST_PAUSE_MS = 50;
+const ANSWER_WITHIN_MS = 60_000;
 /** For longer than the broker lets a transaction be open, with as much again for its own upkeep. */
 export const STALLED_AFTER_MS = 3 * TRANSACTION_TIMEOUT_MS;
 
@@ -166,6 +168,18 @@ export class KafkaReader {
   /** Per partition the offset before which every transaction has ended: what a reader can see. */
   ends(places: readonly TopicPartition[]): Promise<number[]> {
     return this.offsets(places, LATEST, FetchIsolationLevels.READ_COMMITTED);
+  }
+
+  /** Waits until what lies before the offsets is committed or aborted; throws KAFKA_STALLED where that is not in time. */
+  async untilDecided(places: readonly (TopicPartition & { endOffset: number })[]): Promise<void> {
+    const started = performance.now();
+    for (let left = places, pauseMs = 1; left.length > 0; pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * pauseMs)) {
+      const ends = await this.ends(left);
+      left = left.filter(({ endOffset }, i) => ends[i] < endOffset);
+      if (left.length === 0) return;
+      if (performance.now() - started > STALLED_AFTER_MS) throw stalled(left);
+      await pause(pauseMs);
+    }
   }
 
   highWatermarks(places: readonly TopicPartition[]): Promise<number[]> {

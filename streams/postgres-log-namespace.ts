@@ -74,15 +74,31 @@ async function createPartitions(client: Client, topics: readonly Topic[]): Promi
     );
 }
 
-/** Makes the schema of a namespace whose log is elsewhere, for its projections. Several processes may do so at once. */
-export async function createNamespaceSchema(url: string, namespace: string): Promise<void> {
+/**
+ * Makes the schema of a namespace whose log is elsewhere, for its projections, and notes which log they are of. Several
+ * processes may do so at once. Throws CONFIG_INVALID where they are of another log, whose positions mean other events.
+ */
+export async function createNamespaceSchema(url: string, namespace: string, logId: string): Promise<void> {
   const schema = namespaceSchema(namespace);
   const pool = await openPool(url, 'create namespace', 1);
   const create = inTransaction(pool, async (client) => {
     await client.query("SELECT pg_advisory_xact_lock(hashtext('iflex create namespace'))");
     await client.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
+    if ((await recordedVersion(client, schema)) !== undefined) throw otherLog(namespace, 'a log in this database');
+    await client.query(`CREATE TABLE IF NOT EXISTS ${schema}.log_elsewhere (id text NOT NULL)`);
+    const { rows } = await client.query(`SELECT id FROM ${schema}.log_elsewhere`);
+    if (rows.length === 0) await client.query(`INSERT INTO ${schema}.log_elsewhere VALUES ($1)`, [logId]);
+    else if (rows[0].id !== logId) throw otherLog(namespace, 'another log of the same name, which is gone or in another cluster');
   });
   await create.finally(() => pool.end());
+}
+
+function otherLog(namespace: string, which: string): IflexError {
+  return new IflexError(
+    'CONFIG_INVALID',
+    `The projections of the namespace "${namespace}" in this database are of ${which}. \`iflex namespaces drop ${namespace}\` drops ` +
+      'log and projections of that name; or use another --namespace, or another database.',
+  );
 }
 
 /** Drops a whole namespace: log, state and projections. */

@@ -78,7 +78,7 @@ describe('a standby', () => {
     const address = await openAddress(primaryUrl);
     await withPipeline({ url: engine.url, namespace }, async ({ log, codec, store: plain }) => {
       const projected = `${namespace}_moved`;
-      await createNamespaceSchema(address.url, projected);
+      await createNamespaceSchema(address.url, projected, 'test');
       const store = await openProjections(address.url, projected, codec);
       const stopping = new AbortController();
       let batches = 0;
