@@ -10,7 +10,8 @@ import { compressionsAlgorithmsByBitmask, crc32c } from '@platformatic/kafka';
 import { Bytes, NUMBER_BYTES, putSigned } from './byte-buffer.ts';
 import { IflexError } from './errors.ts';
 import { type LogRecord, type RecordHeaders, SharingRecord, type TopicPartition } from './event-log.ts';
-import { HeaderReader, putHeaders, putText } from './kafka-headers.ts';
+import { HeaderReader } from './kafka-header-reader.ts';
+import { putHeaders, putText } from './kafka-headers.ts';
 
 const BATCH_HEAD_BYTES = 61;
 const LENGTH_AT = 8;
