@@ -80,19 +80,40 @@ export function isHanging({ transaction, lastWriteMs }: OpenTransaction, nowMs: 
   return transaction === null && nowMs - lastWriteMs > 2 * TRANSACTION_TIMEOUT_MS;
 }
 
-/** Writes the mark that aborts it; what it wrote was never committed, so nothing is lost. */
-export async function abortTransaction(cluster: KafkaCluster, open: OpenTransaction): Promise<void> {
+/**
+ * How a transaction that hangs was ended in another partition, as its coordinator may have lost some of its marks; null
+ * where no partition has one. Then it is aborted: nobody was told that it is committed, as an append of ours answers once
+ * all of it can be read.
+ */
+export async function outcomeElsewhere(
+  reader: KafkaReader,
+  { producerId, producerEpoch, lastWriteMs }: OpenTransaction,
+  places: readonly TopicPartition[],
+): Promise<'commit' | 'abort' | null> {
+  const from = await reader.atTime(places, lastWriteMs - 2 * TRANSACTION_TIMEOUT_MS, { committed: false });
+  const ends = await reader.highWatermarks(places);
+  const asked = places.flatMap((at, i) => (from[i] >= 0 && from[i] < ends[i] ? [{ at, offset: from[i], end: ends[i] }] : []));
+  for (const heads of await reader.headsUpTo(asked)) {
+    const first = heads.findIndex((head) => head.kind === 'records' && head.transaction === `${producerId}/${producerEpoch}`);
+    const mark = first < 0 ? undefined : heads.slice(first).find((head) => head.kind !== 'records' && head.producerId === producerId);
+    if (mark) return mark.kind === 'commit' ? 'commit' : 'abort';
+  }
+  return null;
+}
+
+/** Writes the mark that ends it in its partition. */
+export async function endTransaction(cluster: KafkaCluster, open: OpenTransaction, outcome: 'commit' | 'abort'): Promise<void> {
   const [[node]] = await cluster.byLeader([{ topic: open.topic, partition: open.partition }]);
-  const errorCode = await cluster.sendToNode('any', node, writeMarkersApi, open);
+  const errorCode = await cluster.sendToNode('any', node, writeMarkersApi, open, outcome === 'commit');
   if (errorCode !== 0) throw new BrokerError(errorCode, `the end of a transaction in ${placeOf(open)}`);
 }
 
-function markersRequest({ producerId, producerEpoch, coordinatorEpoch, topic, partition }: OpenTransaction): Writer {
+function markersRequest({ producerId, producerEpoch, coordinatorEpoch, topic, partition }: OpenTransaction, commit: boolean): Writer {
   return Writer.create()
     .appendArray([topic], (w, name) => {
       w.appendInt64(producerId)
         .appendInt16(producerEpoch)
-        .appendBoolean(false)
+        .appendBoolean(commit)
         .appendArray([name], (t, each) => {
           t.appendString(each).appendArray([partition], (p, index) => p.appendInt32(index), true, false);
         })
@@ -117,4 +138,4 @@ function markersResponse(_correlation: number, _key: number, _version: number, r
   return error;
 }
 
-const writeMarkersApi = createAPI<[OpenTransaction], number>(27, 1, markersRequest, markersResponse);
+const writeMarkersApi = createAPI<[OpenTransaction, boolean], number>(27, 1, markersRequest, markersResponse);

@@ -228,7 +228,7 @@ class KafkaLog implements KafkaEventLog {
 
   async offsetAtAppendedTime(at: TopicPartition, appendedMs: number): Promise<number> {
     const place = this.placeOf(at);
-    const [found] = await this.reader.atTime(place, appendedMs);
+    const [found] = await this.reader.atTime([place], appendedMs);
     // The end of a transaction has a time too, but is no record.
     const { records, nextOffset } =
       found < 0 ? { records: [], nextOffset: 0 } : await this.reader.read(place, found, { maxRecords: 1, maxBytes: 1 });

@@ -29,8 +29,9 @@ export async function lookAtAll(
   const markOf = new Map(guards.map((place, i) => [placeOf(place), marks[i]]));
   const beyond = ended.map((request) => ({ ...request, end: markOf.get(placeOf(request.at))! }));
   const pending = guards.flatMap((at, i) => (ends[i] < marks[i] ? [{ at, offset: ends[i], end: marks[i] }] : []));
-  const later = (await reader.headsUpTo(beyond)).flat();
-  const open = (await reader.headsUpTo(pending)).flat();
+  const recordsOf = async (asked: typeof beyond) => (await reader.headsUpTo(asked)).flat().filter(({ kind }) => kind === 'records');
+  const later = await recordsOf(beyond);
+  const open = await recordsOf(pending);
   if (later.length === 0 && open.length === 0) return results;
   const firstMs = Math.min(...later.map(({ appendedMs }) => appendedMs));
   const transactions = new Set([...later, ...open].map(({ transaction }) => transaction));

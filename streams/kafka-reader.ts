@@ -190,9 +190,10 @@ export class KafkaReader {
     return this.offsets(places, EARLIEST, FetchIsolationLevels.READ_UNCOMMITTED);
   }
 
-  /** First offset whose record was appended at or after the time; -1 where there is none. */
-  atTime(at: TopicPartition, appendedMs: number): Promise<number[]> {
-    return this.offsets([at], BigInt(Math.max(0, Math.ceil(appendedMs))), FetchIsolationLevels.READ_COMMITTED);
+  /** Per partition the first offset that was appended at or after the time; -1 where there is none. */
+  atTime(places: readonly TopicPartition[], appendedMs: number, { committed = true } = {}): Promise<number[]> {
+    const isolation = committed ? FetchIsolationLevels.READ_COMMITTED : FetchIsolationLevels.READ_UNCOMMITTED;
+    return this.offsets(places, BigInt(Math.max(0, Math.ceil(appendedMs))), isolation);
   }
 
   private async offsets(places: readonly TopicPartition[], timestamp: bigint, isolation: number): Promise<number[]> {

@@ -152,13 +152,26 @@ function transactionOf(batch: Buffer): string {
   return `${batch.readBigInt64BE(43)}/${batch.readInt16BE(51)}`;
 }
 
-/** A batch seen from outside. */
+/** The key of a mark is a version and a type; those of transactions have the types 0 and 1. */
+function markOf(batch: Buffer): 'commit' | 'abort' {
+  const reader = new HeaderReader(batch.subarray(BATCH_HEAD_BYTES));
+  reader.signed();
+  reader.at++;
+  reader.signed();
+  reader.signed();
+  reader.signed();
+  return batch.readInt16BE(BATCH_HEAD_BYTES + reader.at + 2) === 1 ? 'commit' : 'abort';
+}
+
+/** A batch seen from outside: records of a transaction, or the mark that ends one in its partition. */
 export interface BatchHead {
+  kind: 'records' | 'commit' | 'abort';
+  producerId: bigint;
   transaction: string;
   appendedMs: number;
 }
 
-/** What batches there are from an offset on, without the marks that end transactions; and the offset after them. */
+/** What batches there are from an offset on, and the offset after them. */
 export function readBatchHeads(bytes: Buffer, fromOffset: number): { heads: BatchHead[]; nextOffset: number } {
   const heads: BatchHead[] = [];
   let nextOffset = fromOffset;
@@ -169,8 +182,12 @@ export function readBatchHeads(bytes: Buffer, fromOffset: number): { heads: Batc
     if (lastOffset < fromOffset) continue;
     nextOffset = lastOffset + 1;
     const attributes = batch.readInt16BE(ATTRIBUTES_AT);
-    if ((attributes & CONTROL) === 0)
-      heads.push({ transaction: transactionOf(batch), appendedMs: Number(batch.readBigInt64BE(attributes & LOG_APPEND_TIME ? 35 : 27)) });
+    heads.push({
+      kind: attributes & CONTROL ? markOf(batch) : 'records',
+      producerId: batch.readBigInt64BE(43),
+      transaction: transactionOf(batch),
+      appendedMs: Number(batch.readBigInt64BE(attributes & LOG_APPEND_TIME ? 35 : 27)),
+    });
   }
   return { heads, nextOffset };
 }

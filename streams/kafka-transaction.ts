@@ -24,6 +24,8 @@ export interface Written extends TopicPartition {
 
 /** After these, another writer has the id, or the coordinator gave up on the transaction, which it answers alike. */
 const FENCED = new Set(['INVALID_PRODUCER_EPOCH', 'PRODUCER_FENCED', 'INVALID_PRODUCER_ID_MAPPING', 'INVALID_TXN_STATE']);
+const UNKNOWN_SERVER_ERROR = -1;
+const CONCURRENT_TRANSACTIONS = 51;
 /** Bytes of one request to a broker. */
 const MAX_REQUEST_BYTES = 4 * MAX_BATCH_BYTES;
 
@@ -126,7 +128,9 @@ export class TransactionWriter {
             });
           if (answer.errorCode !== 0) {
             this.coordinator = undefined;
-            throw new BrokerError(answer.errorCode, `the end of a transaction of ${this.id}`);
+            // A coordinator that is shutting this writer out at this moment answers so; a moment later it says that it did.
+            const code = answer.errorCode === UNKNOWN_SERVER_ERROR ? CONCURRENT_TRANSACTIONS : answer.errorCode;
+            throw new BrokerError(code, `the end of a transaction of ${this.id}`);
           }
           return answer;
         },

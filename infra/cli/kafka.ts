@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { IflexError } from '../../streams/errors.ts';
 import { KafkaCluster } from '../../streams/kafka-cluster.ts';
-import { abortTransaction, findOpenTransactions, isHanging, type OpenTransaction } from '../../streams/kafka-hanging.ts';
+import { endTransaction, findOpenTransactions, isHanging, type OpenTransaction, outcomeElsewhere } from '../../streams/kafka-hanging.ts';
 import { listKafkaNamespaces, lookUpKafkaNamespace } from '../../streams/kafka-namespaces.ts';
 import { KafkaReader } from '../../streams/kafka-reader.ts';
 import { kafkaSettings } from '../../streams/kafka-settings.ts';
@@ -17,8 +17,10 @@ Readers see nothing that was appended after a transaction until it ends. One who
 coordinator within seconds. One that no coordinator knows hangs: nobody ends it, and its partition stands still. A restart
 of a broker can leave such behind where a client writes transactions as they were before Kafka 4.0.
 
---end writes the mark that aborts those that hang: no coordinator has them under way, and their writers have been silent
-for longer than a transaction may last. Nothing that was committed is touched. It needs the right to alter the cluster.
+--end writes the mark that ends those that hang: no coordinator has them under way, and their writers have been silent
+for longer than a transaction may last. Where another partition says that the transaction was committed, it is committed
+here too; else it is aborted, which loses nothing: appends answer once they can be read. It needs the right to alter the
+cluster.
 
 Status 1 where a transaction hangs and was not ended.
 
@@ -60,8 +62,9 @@ async function hanging({ namespace, end }: { namespace: string; end?: boolean })
       console.log(lineOf(each, nowMs));
       if (!isHanging(each, nowMs)) continue;
       if (end) {
-        await abortTransaction(cluster, each);
-        console.log('  ended: aborted.');
+        const outcome = (await outcomeElsewhere(reader, each, places)) ?? 'abort';
+        await endTransaction(cluster, each, outcome);
+        console.log(outcome === 'commit' ? '  ended: committed, as in its other partitions.' : '  ended: aborted.');
       } else process.exitCode = 1;
     }
   } finally {

@@ -13,8 +13,9 @@ import {
   Writer,
 } from '@platformatic/kafka';
 import { PROJECT_FOLDER } from '../../infra/engine.ts';
+import type { TopicPartition } from '../../streams/event-log.ts';
 import { KafkaCluster } from '../../streams/kafka-cluster.ts';
-import { abortTransaction, findOpenTransactions, isHanging } from '../../streams/kafka-hanging.ts';
+import { endTransaction, findOpenTransactions, isHanging, outcomeElsewhere } from '../../streams/kafka-hanging.ts';
 import { openKafkaLog } from '../../streams/kafka-log.ts';
 import { KafkaReader } from '../../streams/kafka-reader.ts';
 import { encodeRecordBatch } from '../../streams/kafka-records.ts';
@@ -50,16 +51,16 @@ async function verifyTransactions(cluster: KafkaCluster, on: boolean): Promise<v
 }
 
 /** A write as of Kafka 2.0 to a partition that was never added to the transaction: no coordinator will ever end it. */
-const produceV9 = createAPI<[string, string, Buffer], number>(
+const produceV9 = createAPI<[string, TopicPartition, Buffer], number>(
   0,
   9,
-  (id: string, topic: string, batch: Buffer) =>
+  (id: string, { topic, partition }: TopicPartition, batch: Buffer) =>
     Writer.create()
       .appendString(id)
       .appendInt16(-1)
       .appendInt32(10_000)
       .appendArray([batch], (w, bytes) => {
-        w.appendString(topic).appendArray([bytes], (p, each) => p.appendInt32(0).appendBytes(each));
+        w.appendString(topic).appendArray([bytes], (p, each) => p.appendInt32(partition).appendBytes(each));
       })
       .appendTaggedFields(),
   (_c: number, _k: number, _v: number, reader: Reader) => {
@@ -84,6 +85,25 @@ const produceV9 = createAPI<[string, string, Buffer], number>(
 );
 
 const record = { key: 'k', value: Buffer.from('left'), headers: { source: 's', number: 1, type: 'T', knownAtMs: 1 } };
+/** Leaves a transaction open in these places that no coordinator knows of. */
+async function leaveOpen(cluster: KafkaCluster, id: string, places: readonly TopicPartition[]): Promise<void> {
+  await verifyTransactions(cluster, false);
+  try {
+    const coordinator = await cluster.untilDone(() => cluster.coordinatorOf(id), { withinMs: 30_000 });
+    const given = await cluster.untilDone(() => cluster.send('any', coordinator, initProducerIdV5.api, id, 10_000, -1n, -1), {
+      withinMs: 30_000,
+    });
+    const batch = encodeRecordBatch([record], { producerId: given.producerId, epoch: given.producerEpoch, sequence: 0 });
+    for (const [node, of] of await cluster.byLeader(places))
+      for (const place of of) {
+        // The setting reaches the broker a moment later.
+        while ((await cluster.sendToNode('any', node, produceV9, id, place, batch)) !== 0);
+      }
+  } finally {
+    await verifyTransactions(cluster, true);
+  }
+}
+
 const iflex = (...args: string[]) =>
   spawnSync(process.execPath, [join(PROJECT_FOLDER, 'infra', 'iflex.js'), ...args], {
     encoding: 'utf8',
@@ -113,20 +133,7 @@ test('an open transaction is shown with its owner, and is not held for one that 
 test('one that no coordinator knows is told of, and ended by hand: its records never were, later ones come', async () => {
   await withLog(async ({ namespace, cluster, reader }) => {
     const place = { topic: topicName(namespace, 'meter.readings'), partition: 0 };
-    await verifyTransactions(cluster, false);
-    try {
-      const id = `${namespace}.old`;
-      const coordinator = await cluster.untilDone(() => cluster.coordinatorOf(id), { withinMs: 30_000 });
-      const given = await cluster.untilDone(() => cluster.send('any', coordinator, initProducerIdV5.api, id, 10_000, -1n, -1), {
-        withinMs: 30_000,
-      });
-      const batch = encodeRecordBatch([record], { producerId: given.producerId, epoch: given.producerEpoch, sequence: 0 });
-      const [[node]] = await cluster.byLeader([place]);
-      // The setting reaches the broker a moment later.
-      while ((await cluster.sendToNode('any', node, produceV9, id, place.topic, batch)) !== 0);
-    } finally {
-      await verifyTransactions(cluster, true);
-    }
+    await leaveOpen(cluster, `${namespace}.old`, [place]);
     const [open] = await findOpenTransactions(cluster, reader, [place]);
     assert.equal(open.transaction, null);
     assert.ok(!isHanging(open, open.lastWriteMs + TRANSACTION_TIMEOUT_MS), 'its writer may still be at it');
@@ -137,10 +144,30 @@ test('one that no coordinator knows is told of, and ended by hand: its records n
     const appending = log.append([numbered('after', 1, { topic: 'meter.readings', partition: 0 })]);
     const [before] = await reader.ends([place]);
     assert.equal(before, 0, 'what comes after it cannot be read');
-    await abortTransaction(cluster, open);
+    assert.equal(await outcomeElsewhere(reader, open, [place, { ...place, partition: 1 }]), null);
+    await endTransaction(cluster, open, 'abort');
     assert.deepEqual(await appending, { appended: 1, redelivered: 0 });
     assert.deepEqual(await texts(log, { topic: 'meter.readings', partition: 0 }), ['1']);
     await log.close();
+  });
+});
+
+test('one whose mark one partition has and another has not is ended alike in both', async () => {
+  await withLog(async ({ namespace, cluster, reader }) => {
+    const places = [0, 1].map((partition) => ({ topic: topicName(namespace, 'meter.readings'), partition }));
+    for (const outcome of ['commit', 'abort'] as const) {
+      const before = await reader.ends(places);
+      await leaveOpen(cluster, `${namespace}.${outcome}`, places);
+      const [one, two] = (await findOpenTransactions(cluster, reader, places)).sort((a, b) => a.partition - b.partition);
+      assert.equal(await outcomeElsewhere(reader, one, places), null);
+      await endTransaction(cluster, two, outcome);
+      assert.equal(await outcomeElsewhere(reader, one, places), outcome);
+      await endTransaction(cluster, one, outcome);
+      for (const [i, at] of places.entries()) {
+        const { records } = await reader.read(at, before[i], { maxRecords: 10, maxBytes: 1_000 });
+        assert.equal(records.length, outcome === 'commit' ? 1 : 0);
+      }
+    }
   });
 });
 
