@@ -70,6 +70,9 @@ export interface KafkaStreamsFigures {
  *   242–247 k  these three and larger batches of the producer together: what is used
  *   203 k  the same, but with commits every 100 ms; 226 k with fetches of 1 MiB a partition; 239 k with a heap of 2 GiB
  *   228 k  with commits every 5 s, a cache of 256 MiB and polls of 10,000
+ *    31 k  the same settings, but a windowed store for each width, as most programs have, not an entry an hour of a point
+ *
+ * Of 60 readings a delivery, over 8 M readings: 630 k with defaults, 752 k with what is used, 711 k with commits every 100 ms.
  *
  * Our reader does not check the checksums of records either.
  */
