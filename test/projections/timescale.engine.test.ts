@@ -18,7 +18,9 @@ import { openTestEngine } from '../engine.ts';
 import { HYPERTABLES, hypertablesOfBuilds } from './hypertables.ts';
 
 const engine = await openTestEngine();
-const MARKED = PROJECTIONS.flatMap(({ sql }) => sql.split('-- requires: timescaledb')[1]?.trim().split('\n') ?? []);
+const MARKED = PROJECTIONS.flatMap(({ sql }) => sql.split('-- requires: timescaledb')[1]?.trim().split('\n') ?? []).filter(
+  (line) => !line.startsWith('--'),
+);
 
 const SIGNATURE = `
 CREATE TABLE @extschema@.made (relation text, time_column text, chunk text, default_indexes boolean);
