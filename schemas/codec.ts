@@ -110,11 +110,32 @@ export class Codec {
     return this.readers.has(id);
   }
 
+  /** Whether bytes are framed with an id that is known. */
+  knowsFrame(bytes: Uint8Array): boolean {
+    return isFramed(bytes) && this.knows(schemaIdOf(bytes));
+  }
+
   /** Fingerprint of a registered schema: what its number means in every log. Throws EVENT_UNDECODABLE for an unknown one. */
   fingerprintOf(id: number): string {
     const print = this.fingerprints.get(id);
     if (print === undefined) throw new CodecError('EVENT_UNDECODABLE', `No schema has the id ${id}.`);
     return print;
+  }
+
+  /**
+   * The same framed event with the id that `target` has for its schema. Throws EVENT_UNDECODABLE where either knows no
+   * such schema.
+   */
+  reframed(bytes: Uint8Array, target: Codec): Uint8Array {
+    const id = schemaIdOf(bytes);
+    const print = this.fingerprintOf(id);
+    if (target.fingerprints.get(id) === print) return bytes;
+    const other = [...target.fingerprints].find(([, each]) => each === print)?.[0];
+    if (other === undefined)
+      throw new CodecError('EVENT_UNDECODABLE', `The other registry has no schema that means what the id ${id} means here.`);
+    const copy = Buffer.from(bytes);
+    copy.writeUInt32BE(other, 1);
+    return copy;
   }
 
   /** What every registered id means, ascending by id. */

@@ -29,7 +29,7 @@ Examples
   iflex kafka hanging --namespace trial --end`;
 
 export function registerKafka(program: Command): void {
-  const kafka = program.command('kafka').description('Look after a log on Kafka (KAFKA_BROKERS).');
+  const kafka = program.command('kafka').description('Look after a log on Kafka (KAFKA_BROKERS).').addHelpText('after', HELP);
   kafka
     .command('hanging')
     .description('Show transactions that hold readers back, and end those that nobody else ever will.')

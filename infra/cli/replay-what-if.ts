@@ -15,6 +15,8 @@ import { showProgress } from './progress.ts';
 export interface WhatIf {
   backend: Backend;
   source: string;
+  /** Where the source is, if not in the same backend. */
+  sourceBackend?: Backend;
   namespace: string;
   range: FactRange;
   speed: number;
@@ -25,7 +27,7 @@ export interface WhatIf {
 /** Replays, waits until everything is processed, and prints what came out and how it compares. */
 export async function replayIntoNamespace(whatIf: WhatIf): Promise<void> {
   const { backend, source, namespace, range, compareWith } = whatIf;
-  await withExistingLog(backend, source, async (original) => {
+  await withExistingLog(whatIf.sourceBackend ?? backend, source, async (original) => {
     if (compareWith !== undefined) await findNamespace(backend, compareWith);
     await prepareTarget(backend, namespace, whatIf.existing, noteOf(source, range));
     const interrupted = untilInterrupted();
@@ -85,11 +87,7 @@ export async function prepareTarget(backend: Backend, namespace: string, existin
   await noteNamespace(backend.url, namespace, note);
 }
 
-async function runReplay(
-  { backend, namespace, range, speed }: WhatIf,
-  { log: source }: ExistingLog,
-  signal: AbortSignal,
-): Promise<ReplayProgress> {
+async function runReplay({ backend, namespace, range, speed }: WhatIf, source: ExistingLog, signal: AbortSignal): Promise<ReplayProgress> {
   const pipeline = await startPipeline({ ...backend, namespace, codeVersion: codeVersion() });
   try {
     const progress = await Promise.race([feedAll(pipeline, source, range, speed, signal), pipeline.failed]);
@@ -101,8 +99,8 @@ async function runReplay(
 }
 
 async function feedAll(
-  { log: target }: Pipeline,
-  source: ExistingLog['log'],
+  { log: target, codec }: Pipeline,
+  { log: source, codec: sourceCodec }: ExistingLog,
   range: FactRange,
   speed: number,
   signal: AbortSignal,
@@ -111,7 +109,7 @@ async function feedAll(
   let shown: ReturnType<typeof showProgress> | undefined;
   try {
     return await replayFacts({
-      ...{ source, target, range, speed, signal },
+      ...{ source, target, range, speed, signal, codecs: { source: sourceCodec, target: codec } },
       onPlanned: ({ facts }) => (shown = showProgress({ label: 'Replaying', total: facts, unit: 'facts' })),
       onProgress: ({ facts, knownAtMs }) => shown?.update(facts, new Date(knownAtMs).toISOString().slice(0, 16)),
     });

@@ -9,6 +9,7 @@ import { type Existing, replayIntoNamespace } from './replay-what-if.ts';
 
 interface ReplayCommand {
   source?: string;
+  fromPostgres?: boolean;
   pilot?: string;
   mapping?: string;
   verify?: boolean;
@@ -48,6 +49,7 @@ Examples
   iflex replay --namespace spring --from 2026-03-01 --to 2026-04-01T00:00+02:00 --speed 3600
   iflex replay --namespace again2 --compare-with again
   iflex replay readings.csv.gz --pilot our-pilot --mapping our-mapping.yaml --namespace trial --speed 3600
+  iflex replay --from-postgres --namespace main
   iflex namespaces drop again --yes`;
 
 export function registerReplay(program: Command): void {
@@ -55,6 +57,10 @@ export function registerReplay(program: Command): void {
     .command('replay [file...]')
     .description('Run recorded facts again: verify what a log holds, or see what would come of them in another namespace.')
     .option('--source <namespace>', `log to replay (default: ${DEFAULT_NAMESPACE}, where no files are given)`)
+    .option(
+      '--from-postgres',
+      'what-if: the source is in PostgreSQL, though KAFKA_BROKERS puts the target in Kafka: how a pilot moves there',
+    )
     .option('--pilot <folder>', 'with files: the declared pilot whose sites they are of')
     .option('--mapping <mapping>', 'with files: what their columns mean, a mapping file or a preset of iflex import')
     .option('--what-if', 'into another namespace, by when facts became known')
@@ -78,9 +84,9 @@ export function registerReplay(program: Command): void {
 
 function refuseWithVerify(files: string[], options: ReplayCommand): void {
   if (files.length > 0) throw new IflexError('CONFIG_INVALID', '--verify checks a log (--source), not files.');
-  const given = (['pilot', 'mapping', 'whatIf', 'namespace', 'to', 'speed', 'replace', 'resume', 'compareWith'] as const).filter(
-    (name) => options[name] !== undefined,
-  );
+  const given = (
+    ['fromPostgres', 'pilot', 'mapping', 'whatIf', 'namespace', 'to', 'speed', 'replace', 'resume', 'compareWith'] as const
+  ).filter((name) => options[name] !== undefined);
   if (given.length > 0)
     throw new IflexError(
       'CONFIG_INVALID',
@@ -97,10 +103,14 @@ function withLog(options: ReplayCommand): (backend: Backend) => Promise<void> {
   const { pilot, mapping, source = DEFAULT_NAMESPACE, namespace, compareWith } = options;
   if (pilot !== undefined || mapping !== undefined)
     throw new IflexError('CONFIG_INVALID', '--pilot and --mapping say what files mean: give files, or leave them out to replay a log.');
-  if (namespace === source)
+  if (namespace === source && !options.fromPostgres)
     throw new IflexError('CONFIG_INVALID', `A replay never writes to its source: give --namespace another name than "${source}".`);
   const common = commonOf(options);
-  return (backend) => replayIntoNamespace({ backend, source, compareWith, ...common });
+  const { fromPostgres } = options;
+  return (backend) => {
+    const sourceBackend = fromPostgres ? { url: backend.url } : undefined;
+    return replayIntoNamespace({ backend, source, sourceBackend, compareWith, ...common });
+  };
 }
 
 function withFiles(files: string[], options: ReplayCommand): (backend: Backend) => Promise<void> {
