@@ -78,7 +78,7 @@ async function measure(url: string, points: number): Promise<Measured> {
 }
 
 function startTasks(url: string, children: ChildProcess[]): ChildProcess {
-  const place = { url, namespace: NAMESPACE, scenario: { seed: 0, sites: 0, days: 0 }, speed: 1 };
+  const place = { backend: { url }, namespace: NAMESPACE, scenario: { seed: 0, sites: 0, days: 0 }, speed: 1 };
   const options: ChildOptions = { role: 'tasks', place, failPoint: null };
   const child = spawn(process.execPath, [CHILD, JSON.stringify(options)], { stdio: ['ignore', 'inherit', 'inherit', 'ignore'] });
   children.push(child);

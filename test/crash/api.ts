@@ -32,11 +32,11 @@ export async function grantAccess(url: string): Promise<ApiAccess> {
 
 /** Serves until the signal. `port` 0: any free one; the address goes to `onListening`. */
 export async function serveWithFailPoints(
-  { url, namespace }: Place,
+  { backend, namespace }: Place,
   options: { secret: string; port: number; points: FailPoints; signal: AbortSignal; onListening: (port: number) => void },
 ): Promise<void> {
   const { secret, port, points, signal, onListening } = options;
-  const { app, close } = await openApi({ backend: { url: url }, namespace, secret: Buffer.from(secret, 'hex'), logger: false });
+  const { app, close } = await openApi({ backend, namespace, secret: Buffer.from(secret, 'hex'), logger: false });
   app.server.prependListener('request', (_, response) => dieWhileAnswering(points, response));
   await app.listen({ host: '127.0.0.1', port });
   onListening((app.server.address() as { port: number }).port);

@@ -19,12 +19,12 @@ const { role, place, failPoint, api } = JSON.parse(process.argv[2]) as ChildOpti
 const stopping = new AbortController();
 const { signal } = stopping;
 process.on('SIGTERM', () => stopping.abort());
-const points = new FailPoints(failPoint, place);
+const points = new FailPoints(failPoint);
 if (role === 'api' && api) {
   const onListening = (at: number) => void writeSync(REPORT, `${at}\n`);
   await serveWithFailPoints(place, { ...api, points, signal, onListening });
 } else if (role !== 'api') {
   const tools = await openTools(place);
-  await play(role, failPoint === null ? tools : withFailPoints(tools, points, role, REPORT), place, signal);
+  await play(role, failPoint === null ? tools : withFailPoints(tools, points, place, role, REPORT), place, signal);
   await tools.close();
 }

@@ -1,37 +1,36 @@
 /** Where a process kills itself: wrappers around the log and the store, so that product code knows nothing of them. */
 import { writeSync } from 'node:fs';
 import type { ProjectionStore } from '../../projections/store.ts';
-import type { EventLog, NewRecord, Step, TaskHandle } from '../../streams/event-log.ts';
-import { partitionOf } from '../../streams/partitioner.ts';
-import { openClient } from '../../streams/postgres.ts';
-import { namespaceSchema } from '../../streams/postgres-log.ts';
-import { findTopic } from '../../streams/topics.ts';
+import type { EventLog, Step, TaskHandle } from '../../streams/event-log.ts';
+import { heldAppend, heldRows, heldStep } from './held-writes.ts';
 import type { Place, Tools } from './roles.ts';
 
 export interface FailPoint {
   /**
-   * before: nothing is sent yet. committing: between append and commit, the server then commits on its own.
-   * aborted: the same, but the server rolls back. after: committed, not yet acknowledged. moment: anywhere later.
-   * Of an API they are about answers, not writes; answering: half of the answer has been sent.
+   * before: nothing is sent yet. committing: between append and commit, the server then commits on its own (Kafka: it has
+   * decided so, and writes the marks). aborted: the same, but the server rolls back. after: committed, not yet
+   * acknowledged. moment: anywhere later.
+   * killed: by another process, at any time. Of an API they are about answers, not writes; answering: half of the answer has been sent.
    */
-  when: 'before' | 'committing' | 'aborted' | 'answering' | 'after' | 'moment';
+  when: 'before' | 'committing' | 'aborted' | 'answering' | 'after' | 'moment' | 'killed';
   /** At the how manieth write of this process, or request to it. */
   nth: number;
   /** `moment`: so long after that write began (ms). */
   delayMs: number;
 }
 
-/** Rows or tables that a write needs, to hold it up between its first change and its commit. */
-type Obstacle = string;
+/**
+ * Has the next write of this process die between its first change and its end: undone where `abort`, else such that it
+ * comes to be without this process. Whoever gets back from the write alive, as there was nothing to write, releases it.
+ */
+export type Hold = (abort: boolean, die: () => never) => Promise<{ release(): Promise<void> }>;
 
 export class FailPoints {
   private writes = 0;
   private readonly point: FailPoint | null;
-  private readonly place: Place;
 
-  constructor(point: FailPoint | null, place: Place) {
+  constructor(point: FailPoint | null) {
     this.point = point;
-    this.place = place;
   }
 
   die(): never {
@@ -50,69 +49,32 @@ export class FailPoints {
   }
 
   /** Does a write, unless this is the one at which the process dies. */
-  async around<T>(write: () => Promise<T>, obstacle: () => Obstacle): Promise<T> {
+  async around<T>(write: () => Promise<T>, hold: Hold): Promise<T> {
     const { point } = this;
     if (point === null || ++this.writes !== point.nth) return write();
     if (point.when === 'before') this.die();
     if (point.when === 'moment') setTimeout(() => this.die(), point.delayMs);
-    if (point.when === 'committing' || point.when === 'aborted') return this.dieBetween(write, obstacle(), point.when === 'aborted');
+    if (point.when === 'committing' || point.when === 'aborted') {
+      const { release } = await hold(point.when === 'aborted', () => this.die());
+      const result = await write();
+      await release();
+      // There was nothing to write, so the next write is the one.
+      this.writes--;
+      return result;
+    }
     const result = await write();
     if (point.when === 'after') this.die();
     return result;
   }
-
-  private async dieBetween<T>(write: () => Promise<T>, obstacle: Obstacle, abort: boolean): Promise<T> {
-    const { url, namespace } = this.place;
-    const client = await openClient(url, 'obstacle');
-    await client.query(`SET search_path = ${namespaceSchema(namespace)}`);
-    await client.query('BEGIN');
-    await client.query(obstacle);
-    let result: { value: T } | undefined;
-    const written = write().then((value) => {
-      result = { value };
-      return value;
-    });
-    // An aborted write may fail a moment before the process dies of it.
-    if (abort) written.catch(() => {});
-    for (;;) {
-      // Within a transaction, the server would go on showing what it showed first.
-      await client.query('SELECT pg_stat_clear_snapshot()');
-      const { rows } = await client.query('SELECT pid FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid)) LIMIT 1');
-      if (rows.length > 0) {
-        if (abort) await client.query('SELECT pg_terminate_backend($1)', [rows[0].pid]);
-        this.die();
-      }
-      if (result === undefined) continue;
-      // There was nothing to write, so nothing waited: the next write is the one.
-      await client.end();
-      this.writes--;
-      return written;
-    }
-  }
-}
-
-/** The row that an append of these records locks last: everything before it has been appended by then. */
-function lastPartition(records: readonly NewRecord[]): Obstacle {
-  const places = records.map(({ topic, key, partition }) => ({
-    topic,
-    partition: partition ?? partitionOf(key, findTopic(topic)!.partitions),
-  }));
-  places.sort((a, b) => (a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1));
-  const { topic, partition } = places.at(-1)!;
-  return `SELECT FROM log_partition WHERE topic = '${topic}' AND partition = ${partition} FOR UPDATE`;
 }
 
 /** Tools of a role with its fail point: importers and whole pipelines die at appends of facts, tasks at commits of steps, projectors at those of rows. */
-export function withFailPoints(tools: Tools, points: FailPoints, role: string, report: number): Tools {
+export function withFailPoints(tools: Tools, points: FailPoints, place: Place, role: string, report: number): Tools {
   const { log, store } = tools;
-  if (role === 'projector') return { ...tools, store: failingStore(store, points) };
+  if (role === 'projector') return { ...tools, store: failingStore(store, points, place) };
   const failing = Object.create(log) as EventLog;
   if (role === 'importer' || role === 'pipeline')
-    failing.append = (records) =>
-      points.around(
-        () => log.append(records),
-        () => lastPartition(records),
-      );
+    failing.append = (records) => points.around(() => log.append(records), heldAppend(place, records));
   else {
     const underWay = new Set<number>();
     const tell = () => writeSync(report, `${[...underWay].join(' ')}\n`);
@@ -126,7 +88,7 @@ export function withFailPoints(tools: Tools, points: FailPoints, role: string, r
       return results;
     };
     failing.takeTask = async (partition) =>
-      failingHandle(await log.takeTask(partition), points, () => {
+      failingHandle(await log.takeTask(partition), points, place, () => {
         underWay.delete(partition);
         tell();
       });
@@ -134,25 +96,20 @@ export function withFailPoints(tools: Tools, points: FailPoints, role: string, r
   return { ...tools, log: failing };
 }
 
-function failingHandle(handle: TaskHandle, points: FailPoints, onCommitted: () => void): TaskHandle {
+function failingHandle(handle: TaskHandle, points: FailPoints, place: Place, onCommitted: () => void): TaskHandle {
+  const { partition, state } = handle;
   const commit = async (step: Step) => {
-    const outputs = step.outputs;
-    const taskRow = `SELECT FROM task WHERE partition = ${handle.partition} FOR UPDATE`;
-    await points.around(
-      () => handle.commit(step),
-      () => (outputs.length > 0 ? lastPartition(outputs) : taskRow),
-    );
+    await points.around(() => handle.commit(step), heldStep(place, partition, step.outputs));
     onCommitted();
   };
-  return { partition: handle.partition, state: handle.state, commit, release: () => handle.release() };
+  return { partition, state, commit, release: () => handle.release() };
 }
 
-function failingStore(store: ProjectionStore, points: FailPoints): ProjectionStore {
+function failingStore(store: ProjectionStore, points: FailPoints, place: Place): ProjectionStore {
   const failing = Object.create(store) as ProjectionStore;
-  failing.advance = (log, build, options) =>
-    points.around(
-      () => store.advance(log, build, options),
-      () => `LOCK TABLE ${build.projection.tables.map((table) => `${table}_b${build.build}`).join(', ')} IN SHARE ROW EXCLUSIVE MODE`,
-    );
+  failing.advance = (log, build, options) => {
+    const tables = build.projection.tables.map((table) => `${table}_b${build.build}`);
+    return points.around(() => store.advance(log, build, options), heldRows(place, tables));
+  };
   return failing;
 }

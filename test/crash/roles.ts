@@ -1,5 +1,6 @@
 /** The parts of a pipeline as processes run them, each by itself: what is killed runs in a child, the rest in the test. */
 import { once } from 'node:events';
+import { type Backend, openCodec, openLog } from '../../infra/backend.ts';
 import { configurationHash, type Pipeline, projectAnew, startPipeline } from '../../infra/pipeline.ts';
 import { TOPOLOGY } from '../../processors/topology.ts';
 import { reloadDays } from '../../projections/day-reload.ts';
@@ -9,10 +10,8 @@ import { feed } from '../../replay/facts.ts';
 import type { Codec } from '../../schemas/codec.ts';
 import type { EventLog } from '../../streams/event-log.ts';
 import { MINUTE_MS } from '../../streams/limits.ts';
-import { openPostgresLog } from '../../streams/postgres-log.ts';
 import { keepGoing } from '../../streams/retry.ts';
 import { runTasks } from '../../streams/run.ts';
-import { openRegistry } from '../../streams/schema-registry.ts';
 import { type ScenarioOptions, scenarioFacts } from './scenario.ts';
 
 /** A part of the pipeline; all parts but the API in one process, as commands run them; or the API (see api.ts). */
@@ -23,7 +22,7 @@ export type Part = Exclude<Role, 'api'>;
 export const PARTS = ['importer', 'tasks', 'projector'] as const satisfies readonly Part[];
 
 export interface Place {
-  url: string;
+  backend: Backend;
   namespace: string;
   scenario: ScenarioOptions;
   /** Event time per wall time of the importer. */
@@ -38,10 +37,10 @@ export interface Tools {
   close(): Promise<void>;
 }
 
-export async function openTools({ url, namespace }: Place): Promise<Tools> {
-  const log = await openPostgresLog({ url, namespace });
-  const codec = await openRegistry(url, namespace);
-  const store = await openProjections(url, namespace, codec);
+export async function openTools({ backend, namespace }: Place): Promise<Tools> {
+  const log = await openLog(backend, namespace);
+  const codec = await openCodec(backend, namespace);
+  const store = await openProjections(backend.url, namespace, codec);
   return { log, codec, store, close: async () => void (await Promise.all([log.close(), store.close()])) };
 }
 
@@ -78,11 +77,11 @@ async function playPipeline(log: EventLog, place: Place, signal: AbortSignal): P
 }
 
 /** The sessions of one that was killed end a moment later, and its lock with them. */
-async function startAfterAnother({ url, namespace }: Place): Promise<Pipeline> {
+async function startAfterAnother({ backend, namespace }: Place): Promise<Pipeline> {
   const untilMs = performance.now() + MINUTE_MS;
   for (;;)
     try {
-      return await startPipeline({ url, namespace, codeVersion: 'crash' });
+      return await startPipeline({ ...backend, namespace, codeVersion: 'crash' });
     } catch (error) {
       if ((error as { code?: string }).code !== 'PIPELINE_ALREADY_RUNNING' || performance.now() > untilMs) throw error;
     }

@@ -1,0 +1,65 @@
+/**
+ * The long form of the crash suite, on any ground: fifty kills of each subject (or $IFLEX_SOAK_KILLS), at other seeds than
+ * those of the short form. Subjects take turns, and the results are written after each kill, so that a soak that is
+ * stopped early says what it has done.
+ */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { codeVersion } from '../../infra/code-version.ts';
+import { assertWhole } from './crash-tests.ts';
+import { type Crash, crash, hasMoved, openArena, subjectsOf } from './crashes.ts';
+import type { Ground } from './ground.ts';
+
+/** At the start: files may be changed while it goes on. */
+const COMMIT = codeVersion();
+const KILLS = Number(process.env.IFLEX_SOAK_KILLS ?? 50);
+assert.ok(Number.isInteger(KILLS) && KILLS > 0, 'IFLEX_SOAK_KILLS is a number of kills.');
+const SCENARIO = { seed: 2, sites: 4, days: 2 };
+const FIRST_SEED = 1_000;
+
+/** `results`: the file that they go to. */
+export async function soakCrashes(ground: Ground, results: URL): Promise<void> {
+  const arena = await openArena(ground, { scenario: SCENARIO, speed: 200_000 });
+  const subjects = subjectsOf(ground);
+  const wanted = KILLS * subjects.size;
+  const crashes: Crash[] = [];
+  const writeResults = () => {
+    const summary = {
+      ...{ commit: COMMIT, scenario: SCENARIO, firstSeed: FIRST_SEED, kills: crashes.length, killsWanted: wanted },
+      whilePositionsMoved: crashes.filter(hasMoved).length,
+      unequal: crashes.filter(({ differences }) => differences.length > 0),
+      subjects: Object.fromEntries([...subjects].map(([subject, points]) => [subject, summaryOf(crashes, subject, points)])),
+    };
+    writeFileSync(results, `${JSON.stringify(summary, null, 2)}\n`);
+  };
+  for (let seed = FIRST_SEED; seed < FIRST_SEED + KILLS; seed++)
+    for (const subject of subjects.keys())
+      test(`${subject} killed (${seed}): rows, ids and answers as in an undisturbed run`, async () => {
+        const result = await crash(arena, subject, seed);
+        crashes.push(result);
+        writeResults();
+        const { when, seconds, differences } = result;
+        const outcome = differences.length === 0 ? 'equal' : `${differences.length} differ`;
+        console.error(`${crashes.length} of ${wanted} kills: ${subject} (${seed}, ${when}) ${outcome}, ${seconds.toFixed(1)} s`);
+        assertWhole(result);
+      });
+  test('most kills came while positions moved', () => {
+    assert.ok(crashes.filter(hasMoved).length * 2 > crashes.length);
+  });
+}
+
+function summaryOf(crashes: readonly Crash[], subject: string, points: readonly string[]) {
+  const of = crashes.filter((each) => each.subject === subject);
+  const steps = of.map(({ stepsUnderWay }) => stepsUnderWay).filter((count) => count !== null);
+  const sum = (count: (each: Crash) => number) => of.reduce((total, each) => total + count(each), 0);
+  return {
+    kills: of.length,
+    at: Object.fromEntries(points.map((when) => [when, of.filter((each) => each.when === when).length])),
+    whilePositionsMoved: of.filter(hasMoved).length,
+    ...(steps.length > 0 && { mostStepsUnderWay: Math.max(...steps) }),
+    ...(subject === 'api' && { answers: sum(({ answers }) => answers) }),
+    ...(subject.startsWith('broker') && { transactionsEndedByHand: sum(({ mended }) => mended) }),
+    seconds: Math.round(sum(({ seconds }) => seconds)),
+  };
+}
