@@ -23,6 +23,8 @@ export interface LoadOptions {
 }
 
 export interface LoadedReadings {
+  /** All that was appended: sites, deliveries, and the ticks of every partition. */
+  records: number;
   /** Records of meter.readings, and readings in them, doubles included. */
   deliveries: number;
   readings: number;
@@ -56,19 +58,21 @@ export async function loadReadings({ log, codec, watchedSites, readings, ...opti
   });
   const watched = new Set(Array.from({ length: watchedSites }, (_, site) => siteIdOf(site)));
   const expected = new ExpectedWindows();
-  const waiting: NewRecord[] = [...generator.sites()].map((site) => ({
+  const waiting: NewRecord[] = [...generator.sites()].map((site, number) => ({
     topic: 'sites',
     key: site.siteId,
     value: codec.encode('SiteDeclared', site),
-    headers: { source: 'sites', number: 0, type: 'SiteDeclared', knownAtMs: site.knownAtMs },
+    headers: { source: 'sites', number, type: 'SiteDeclared', knownAtMs: site.knownAtMs },
   }));
-  let deliveries = 0;
+  let [records, deliveries] = [waiting.length, 0];
   while (generator.delivered < readings) {
     for (const record of generator.next()) {
       if (record.topic === 'ticks') {
         waiting.push(...ticksOf(record));
+        records += PARTITION_COUNT;
         continue;
       }
+      records++;
       deliveries++;
       const { key, value, headers } = record;
       waiting.push({ topic: record.topic, key, value, headers });
@@ -78,7 +82,7 @@ export async function loadReadings({ log, codec, watchedSites, readings, ...opti
     while (waiting.length >= APPENDED_AT_ONCE) await log.append(waiting.splice(0, APPENDED_AT_ONCE));
   }
   if (waiting.length > 0) await log.append(waiting);
-  return { deliveries, readings: generator.delivered, doubled: generator.doubled, expected };
+  return { records, deliveries, readings: generator.delivered, doubled: generator.doubled, expected };
 }
 
 /** Every partition has its own tick, as that alone closes its windows. */

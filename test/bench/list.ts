@@ -1,5 +1,6 @@
 import type { Benchmark } from './benchmark.ts';
 import { fileToRows } from './file-to-rows.ts';
+import { EXACTLY_ONCE_BENCHMARKS } from './kafka-exactly-once.ts';
 import { killBenchmark } from './kill.ts';
 import { LOG_BENCHMARKS } from './log-throughput.ts';
 import { rebuildBenchmark } from './rebuild.ts';
@@ -14,4 +15,5 @@ export const BENCHMARKS: readonly Benchmark[] = [
   fileToRows,
   rebuildBenchmark,
   upsertHypertable,
+  ...EXACTLY_ONCE_BENCHMARKS,
 ];

@@ -24,5 +24,7 @@ export const TARGETS: readonly Target[] = [
   { name: 'log-read-10k', group: 'spine', target: 0.8, bound: 'least', what: 'The same at 10,000 a batch' },
   { name: 'kill-100k-points', group: 'spine', target: 5, bound: 'most', what: 'Seconds from SIGKILL at 100,000 points to the first new output committed' },
   { name: 'rebuild', group: 'spine', target: 0.6, bound: 'least', what: 'Rows per second of a projection rebuilt, against COPY of the same rows with the same indexes' },
+  { name: 'kafka-exactly-once', group: 'kafka', target: 1.2, bound: 'least', what: 'Readings per client CPU second from Kafka to windows of 5, 15 and 60 min in Kafka, exactly once with durable state, one reading a delivery, 1,000 points; against Kafka Streams (exactly_once_v2, RocksDB, changelog), tuned' },
+  { name: 'kafka-exactly-once-batched', group: 'kafka', target: 1.2, bound: 'least', what: 'The same with 60 readings a delivery' },
   { name: 'upsert-hypertable', group: 'kafka', target: 0.8, bound: 'least', what: 'Rows per second of 5-minute windows from the log into a hypertable of TimescaleDB, a fiftieth of them revised, with history and positions; against the bare statement that upserts the same rows, from memory' },
 ];
