@@ -102,6 +102,10 @@ export class KafkaCluster {
     this.clientId = clientId;
   }
 
+  get compression(): KafkaSettings['compression'] {
+    return this.settings.compression;
+  }
+
   /** Connections for one use, as a broker answers the requests of a connection one after the other. */
   private pool(use: string): ConnectionPool {
     let pool = this.pools.get(use);

@@ -6,7 +6,7 @@
  *   base time i64 · greatest time i64 · producer id i64 · producer epoch i16 · base sequence i32 · count i32 · records
  *   record: length · attributes · time delta · offset delta · key · value · header count · (name, value)…, in varints
  */
-import { compressionsAlgorithmsByBitmask, crc32c } from '@platformatic/kafka';
+import { compressionsAlgorithms, compressionsAlgorithmsByBitmask, crc32c } from '@platformatic/kafka';
 import { Bytes, NUMBER_BYTES, putSigned } from './byte-buffer.ts';
 import { IflexError } from './errors.ts';
 import { type LogRecord, type RecordHeaders, SharingRecord, type TopicPartition } from './event-log.ts';
@@ -39,17 +39,25 @@ export interface BatchWriter {
   sequence: number;
 }
 
+/** How batches may be compressed by whoever writes them; all can be read. */
+export const COMPRESSIONS = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;
+export type Compression = (typeof COMPRESSIONS)[number];
+
 /** One batch of a transaction; the broker gives it offsets and a time. */
-export function encodeRecordBatch(records: readonly WireRecord[], { producerId, epoch, sequence }: BatchWriter): Buffer {
+export function encodeRecordBatch(
+  records: readonly WireRecord[],
+  { producerId, epoch, sequence }: BatchWriter,
+  compression: Compression = 'none',
+): Buffer {
   const batch = new Bytes();
   batch.length = BATCH_HEAD_BYTES;
   for (let i = 0; i < records.length; i++) putRecord(batch, records[i], i);
-  const bytes = batch.bytes.subarray(0, batch.length);
+  const bytes = compression === 'none' ? batch.bytes.subarray(0, batch.length) : compressed(batch, compression);
   bytes.writeBigInt64BE(0n, 0);
-  bytes.writeInt32BE(batch.length - LENGTH_AT - 4, LENGTH_AT);
+  bytes.writeInt32BE(bytes.length - LENGTH_AT - 4, LENGTH_AT);
   bytes.writeInt32BE(-1, 12);
   bytes.writeInt8(MAGIC, MAGIC_AT);
-  bytes.writeInt16BE(TRANSACTIONAL, ATTRIBUTES_AT);
+  bytes.writeInt16BE(TRANSACTIONAL | compressionsAlgorithms[compression].bitmask, ATTRIBUTES_AT);
   bytes.writeInt32BE(records.length - 1, 23);
   bytes.writeBigInt64BE(0n, 27);
   bytes.writeBigInt64BE(0n, 35);
@@ -58,6 +66,14 @@ export function encodeRecordBatch(records: readonly WireRecord[], { producerId, 
   bytes.writeInt32BE(sequence, 53);
   bytes.writeInt32BE(records.length, 57);
   bytes.writeUInt32BE(crc32c(bytes.subarray(ATTRIBUTES_AT)), CRC_AT);
+  return bytes;
+}
+
+/** What comes after the head is compressed as one. */
+function compressed(batch: Bytes, compression: Compression): Buffer {
+  const records = compressionsAlgorithms[compression].compressSync(batch.bytes.subarray(BATCH_HEAD_BYTES, batch.length));
+  const bytes = Buffer.allocUnsafe(BATCH_HEAD_BYTES + records.length);
+  bytes.set(records, BATCH_HEAD_BYTES);
   return bytes;
 }
 

@@ -1,12 +1,15 @@
 /** How a Kafka cluster is reached, from the environment; the same settings go to both client libraries. */
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { IflexError } from './errors.ts';
+import { COMPRESSIONS, type Compression } from './kafka-records.ts';
 import { tlsFiles } from './tls-files.ts';
 
 export interface KafkaSettings {
   /** host:port of some of the brokers. */
   brokers: string[];
   tls?: TlsOptions;
+  /** Of what we write. */
+  compression?: Compression;
   sasl?: { mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512'; username: string; password: string };
 }
 
@@ -17,7 +20,7 @@ export function kafkaSettings(env: NodeJS.ProcessEnv = process.env): KafkaSettin
   if (!env.KAFKA_BROKERS) return undefined;
   const brokers = env.KAFKA_BROKERS.split(',').map((each) => each.trim());
   for (const broker of brokers) brokerOf(broker);
-  return { brokers, ...tlsOf(env), ...saslOf(env) };
+  return { brokers, ...compressionOf(env), ...tlsOf(env), ...saslOf(env) };
 }
 
 /** Throws CONFIG_INVALID for what is not host:port; a host in brackets is an IPv6 address. */
@@ -27,6 +30,13 @@ export function brokerOf(text: string): { host: string; port: number } {
   if (!match || port < 1 || port > 65_535)
     throw new IflexError('CONFIG_INVALID', `KAFKA_BROKERS must look like host:port,host:port; "${text}" does not.`);
   return { host: match[1] ?? match[2], port };
+}
+
+function compressionOf({ KAFKA_COMPRESSION: given }: NodeJS.ProcessEnv): Pick<KafkaSettings, 'compression'> {
+  if (given === undefined) return {};
+  const compression = COMPRESSIONS.find((each) => each === given);
+  if (!compression) throw new IflexError('CONFIG_INVALID', `KAFKA_COMPRESSION must be one of ${COMPRESSIONS.join(', ')}.`);
+  return { compression };
 }
 
 function tlsOf(env: NodeJS.ProcessEnv): Pick<KafkaSettings, 'tls'> {

@@ -79,7 +79,7 @@ export class TransactionWriter {
       const place = placeName(topic, partition);
       const sequence = this.sequences.get(place) ?? 0;
       this.sequences.set(place, sequence + records.length);
-      const bytes = encodeRecordBatch(records, { producerId: this.producerId, epoch: this.epoch, sequence });
+      const bytes = encodeRecordBatch(records, { producerId: this.producerId, epoch: this.epoch, sequence }, this.cluster.compression);
       return { topic, partition, bytes, place, count: records.length };
     });
     const answers = await this.fenceTold(() =>

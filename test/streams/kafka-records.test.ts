@@ -5,7 +5,7 @@ import { createRecordsBatch } from '@platformatic/kafka';
 import fc from 'fast-check';
 import { fromCloudEvent, toCloudEvent } from '../../streams/cloud-events.ts';
 import type { LogRecord, RecordHeaders } from '../../streams/event-log.ts';
-import { decodeRecordBatches, encodeRecordBatch, type WireRecord } from '../../streams/kafka-records.ts';
+import { COMPRESSIONS, decodeRecordBatches, encodeRecordBatch, type WireRecord } from '../../streams/kafka-records.ts';
 
 const WRITER = { producerId: 7n, epoch: 3, sequence: 0 };
 const ALL = { fromOffset: 0, maxRecords: 1_000_000, maxBytes: 1e9 };
@@ -54,8 +54,8 @@ const shown = ({ key, value, headers: given }: Pick<LogRecord, 'key' | 'headers'
 
 test('records are read as they were written, with the headers that cloud-events.ts would give', () => {
   fc.assert(
-    fc.property(fc.array(record, { minLength: 1, maxLength: 12 }), (records) => {
-      const { records: read, nextOffset } = decode(encodeRecordBatch(records, WRITER));
+    fc.property(fc.array(record, { minLength: 1, maxLength: 12 }), fc.constantFrom(...COMPRESSIONS), (records, compression) => {
+      const { records: read, nextOffset } = decode(encodeRecordBatch(records, WRITER, compression));
       assert.equal(nextOffset, records.length);
       assert.deepEqual(
         read.map(shown),
