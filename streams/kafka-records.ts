@@ -247,12 +247,12 @@ class BatchReader {
         continue;
       }
       if (room.records <= 0 || room.bytes <= 0) return offset;
-      const key = reader.text() ?? '';
+      const key = reader.key();
       const length = Math.max(0, reader.signed());
       const value = bytes.subarray(reader.at, reader.at + length);
       reader.at += length;
       const record = new SharingRecord(this.place, offset, key, NO_HEADERS, value, this.memory);
-      this.takeHeaders(record);
+      this.takeHeaders(record, end);
       into.push(record);
       room.records--;
       room.bytes -= length;
@@ -262,10 +262,10 @@ class BatchReader {
   }
 
   /** An event of an outside producer whose headers make no sense is told of as such, so that it can be set aside. */
-  private takeHeaders(record: SharingRecord): void {
+  private takeHeaders(record: SharingRecord, end: number): void {
     const hasNone = this.bytes[this.reader.at] === 0;
     try {
-      if (!hasNone) record.headers = this.reader.read();
+      if (!hasNone) record.headers = this.reader.read(end);
       else record.fault = 'The event has no headers; those of CloudEvents in binary mode are needed.';
     } catch (error) {
       record.fault = (error as Error).message;
