@@ -21,6 +21,7 @@ export interface ServiceStatus {
 }
 
 const TELL_EVERY_MS = 15_000;
+const PORTS_FREE_WITHIN_MS = 5_000;
 const INSTALL_LOCK_WITHIN_MS = 4 * INSTALL_WITHIN_MS;
 /** Longer than an install, a start and a stop together. */
 const LOCK_WITHIN_MS = 2 * INSTALL_LOCK_WITHIN_MS;
@@ -60,7 +61,7 @@ export function up(place: ServicesPlace, name: ServiceName): Promise<void> {
   return withLock(join(place.state, `${name}.lock`), LOCK_WITHIN_MS, async () => {
     const { product, version } = VERSIONS[name];
     const where = `port ${clientPort(place, name)}`;
-    const before = await statusOf(place, name);
+    const before = await statusBeforeStart(place, name);
     if (before.state === 'running') {
       // Whoever started it may have been killed before this.
       await SERVICES[name].settle?.(place);
@@ -79,6 +80,17 @@ export function up(place: ServicesPlace, name: ServiceName): Promise<void> {
     const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
     place.log(`${name}: ${product} ${version} is ready after ${seconds} s (process ${startedProcess(place, name)}, ${where}).`);
   });
+}
+
+/** A server that was killed may hold its ports for a moment after its process is gone. */
+async function statusBeforeStart(place: ServicesPlace, name: ServiceName): Promise<ServiceStatus> {
+  let status = await statusOf(place, name);
+  const look = async () => {
+    status = await statusOf(place, name);
+    return status.state !== 'taken';
+  };
+  if (status.state === 'taken') await poll(look, PORTS_FREE_WITHIN_MS);
+  return status;
 }
 
 async function start(place: ServicesPlace, name: ServiceName, folder: string): Promise<void> {
