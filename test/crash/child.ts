@@ -12,7 +12,7 @@ export interface ChildOptions {
   api?: { port: number; secret: string };
 }
 
-/** File descriptor on which a task runner says which steps are under way, and an API its port. */
+/** File descriptor on which a child says that it is ready; a task runner which steps are under way, and an API its port. */
 const REPORT = 3;
 
 const { role, place, failPoint, api } = JSON.parse(process.argv[2]) as ChildOptions;
@@ -25,6 +25,7 @@ if (role === 'api' && api) {
   await serveWithFailPoints(place, { ...api, points, signal, onListening });
 } else if (role !== 'api') {
   const tools = await openTools(place);
+  writeSync(REPORT, '\n');
   await play(role, failPoint === null ? tools : withFailPoints(tools, points, place, role, REPORT), place, signal);
   await tools.close();
 }

@@ -95,7 +95,7 @@ export async function crash(arena: Arena, subject: string, seed: number): Promis
   const failPoint: FailPoint = { when, nth, delayMs: Math.floor(random() * 8) };
   const started = performance.now();
   const found = { positionsAtKill: 0, stepsUnderWay: null as number | null };
-  const run = await runIn(arena, `crash_${subject.replace(/\W/g, '_')}_${seed}_${process.pid}`, async (running) => {
+  const run = await runIn(arena, `crash_${subject.toLowerCase().replace(/\W+/g, '_')}_${seed}_${process.pid}`, async (running) => {
     if (subject in arena.ground.outages) found.positionsAtKill = await strike(running, arena.ground, subject, nth);
     else Object.assign(found, await killPart(running, subject as Role, failPoint));
     await running.imported();
@@ -107,8 +107,10 @@ export async function crash(arena: Arena, subject: string, seed: number): Promis
 
 async function killPart(running: Running, role: Role, failPoint: FailPoint): Promise<Pick<Crash, 'positionsAtKill' | 'stepsUnderWay'>> {
   if (role === 'api') await running.serve(failPoint);
-  if (role !== 'pipeline') for (const part of PARTS) if (part !== role) running.here(part);
   const child = role === 'api' ? running.server! : running.child(role, failPoint);
+  // Else all might be over before it has begun.
+  if (role === 'tasks' || role === 'projector') await running.ready(child);
+  if (role !== 'pipeline') for (const part of PARTS) if (part !== role) running.here(part);
   await running.died(child.process);
   const positionsAtKill = await positionsOf(running.tools);
   const stepsUnderWay = role === 'tasks' ? child.said().split(' ').filter(Boolean).length : null;
@@ -120,8 +122,9 @@ async function killPart(running: Running, role: Role, failPoint: FailPoint): Pro
 /** Returns the positions at the time. */
 async function strike(running: Running, { outages, mend }: Ground, name: string, nth: number): Promise<number> {
   const outage = outages[name];
-  for (const part of PARTS) if (part !== outage.with) running.here(part);
   const child = outage.with && running.child(outage.with, { when: 'killed', nth: 0, delayMs: 0 });
+  if (child) await running.ready(child);
+  for (const part of PARTS) if (part !== outage.with) running.here(part);
   await running.appended(nth);
   const positions = await positionsOf(running.tools);
   const back = outage.strike();
@@ -155,15 +158,15 @@ async function runIn(
     const finalAnswers = await running.finalAnswers();
     await running.stop();
     return {
-      outcome: new Map([...(await outcomeOf(tools)), ...finalAnswers]),
+      outcome: new Map([...(await outcomeOf(tools, place.backend.kafka !== undefined)), ...finalAnswers]),
       positions: await positionsOf(tools),
       answers: running.answers,
       mended: running.mended,
     };
   } finally {
     clearTimeout(limit);
-    await running.stop();
-    await tools.close();
+    // Together: parts may wait for a server that does not come back, and give up once the log is closed.
+    await Promise.all([running.stop(), tools.close()]);
     await dropNamespace(place.backend, namespace);
   }
 }

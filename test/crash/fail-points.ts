@@ -77,30 +77,45 @@ export function withFailPoints(tools: Tools, points: FailPoints, place: Place, r
     failing.append = (records) => points.around(() => log.append(records), heldAppend(place, records));
   else {
     const underWay = new Set<number>();
+    const committing = new Set<number>();
     const tell = () => writeSync(report, `${[...underWay].join(' ')}\n`);
     failing.readMany = async (requests, options) => {
       const results = await log.readMany(requests, options);
       // From here on the task computes, until its step is acknowledged.
-      if (requests[0].at.topic !== 'runs' && results.some(({ records }) => records.length > 0)) {
-        underWay.add(requests[0].at.partition);
+      const { topic, partition } = requests[0].at;
+      if (results.some(({ records }) => records.length > 0)) {
+        if (topic !== 'runs') underWay.add(partition);
         tell();
       }
+      // Where nothing is read, the step commits at once; or there is none, as all that was read waits for an answer.
+      else
+        setImmediate(() => {
+          if (committing.has(partition) || !underWay.delete(partition)) return;
+          tell();
+        });
       return results;
     };
-    failing.takeTask = async (partition) =>
-      failingHandle(await log.takeTask(partition), points, place, () => {
-        underWay.delete(partition);
+    failing.takeTask = async (partition) => {
+      const handle = await log.takeTask(partition);
+      return failingHandle(handle, points, place, (isCommitting) => {
+        if (isCommitting) committing.add(partition);
+        else {
+          committing.delete(partition);
+          underWay.delete(partition);
+        }
         tell();
       });
+    };
   }
   return { ...tools, log: failing };
 }
 
-function failingHandle(handle: TaskHandle, points: FailPoints, place: Place, onCommitted: () => void): TaskHandle {
+function failingHandle(handle: TaskHandle, points: FailPoints, place: Place, tell: (isCommitting: boolean) => void): TaskHandle {
   const { partition, state } = handle;
   const commit = async (step: Step) => {
+    tell(true);
     await points.around(() => handle.commit(step), heldStep(place, partition, step.outputs));
-    onCommitted();
+    tell(false);
   };
   return { partition, state, commit, release: () => handle.release() };
 }

@@ -89,6 +89,11 @@ export class Running {
     return { process: child, said: () => reported.trimEnd().split('\n').at(-1)! };
   }
 
+  /** Resolves once a child can begin. */
+  async ready({ process }: Child): Promise<void> {
+    await this.orFailure(once(process.stdio[3]!, 'data'));
+  }
+
   /** Starts the API, the second time at the same address, and asks it on and on until the run ends. */
   async serve(failPoint: FailPoint | null): Promise<void> {
     // Before a pipeline has run once, there is nothing to serve.
@@ -98,7 +103,7 @@ export class Running {
       this.up = Promise.withResolvers();
     });
     this.server = child;
-    await Promise.race([once(child.process.stdio[3]!, 'data'), this.failed]);
+    await this.ready(child);
     const again = this.port > 0;
     this.port = Number(child.said());
     this.up.resolve();
@@ -134,7 +139,7 @@ export class Running {
       for (const question of questionsOf(this.place)) {
         const answer = await ask(this.port, this.arena.access, question);
         if (!answer.startsWith('200 ')) throw new Error(`${question}: ${answer.slice(0, 500)}`);
-        answers.set(question, hash('sha256', answer));
+        answers.set(question, hash('sha256', this.place.backend.kafka ? withoutOffsets(answer) : answer));
       }
     return answers;
   }
@@ -201,6 +206,11 @@ export class Running {
     for (const child of this.children) if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
     await Promise.allSettled(this.parts);
   }
+}
+
+/** Where records lie is not the same in every run where the ends of transactions are offsets too; nor are tags of such answers. */
+function withoutOffsets(answer: string): string {
+  return answer.replace(/ "[^"]*"\n/, '\n').replaceAll(/"(offset|nextOffset)":\d+/g, '"$1":0');
 }
 
 /** How many ticks each partition has, by reading them: offsets have holes, which differ from run to run. */
