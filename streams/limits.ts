@@ -20,6 +20,15 @@ export const MAX_BATCH_RECORDS = 10_000;
 export const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 /** A transaction on Kafka that is not ended within this is ended by the broker; so long may a writer that froze hold others up. */
 export const TRANSACTION_TIMEOUT_MS = 15_000;
+/** A process that shares the tasks and is not heard of for this long is taken for dead: others take its tasks over. */
+export const MEMBER_SESSION_MS = 10_000;
+/** So often it says that it is there, and hears whether tasks move. */
+export const MEMBER_HEARTBEAT_MS = 500;
+/** A task that another process took is taken again after this, ever later up to the longest, if it is still ours then. */
+export const TASK_RETAKE_MS = 2_000;
+export const MAX_TASK_RETAKE_MS = 60_000;
+/** So often a process that waits for a lock of the namespace looks whether it is free. */
+export const STANDBY_LOOK_MS = 500;
 /** A task's step reads at most so many records / bytes, which bounds memory and reprocessing after a crash. */
 export const MAX_STEP_RECORDS = 10_000;
 export const MAX_STEP_BYTES = 4 * 1024 * 1024;

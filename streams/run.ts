@@ -4,10 +4,11 @@ import type { Codec } from '../schemas/codec.ts';
 import type { RunStarted } from '../schemas/types.ts';
 import { STATE_FORM } from './drive.ts';
 import type { EventLog, NewRecord } from './event-log.ts';
-import { MAX_STEPS_UNDER_WAY, PARTITION_COUNT } from './limits.ts';
+import { ALL_PARTITIONS, type Membership, soleMembership } from './membership.ts';
 import type { Processor } from './processor.ts';
 import { linked } from './retry.ts';
-import { Task } from './task.ts';
+import type { Task } from './task.ts';
+import { TaskCrew } from './task-crew.ts';
 
 export interface RunOptions {
   log: EventLog;
@@ -17,7 +18,8 @@ export interface RunOptions {
   codeVersion: string;
   /** Hash of what else decides about results. */
   configurationHash: string;
-  partitions?: readonly number[];
+  /** Which tasks this process runs; default: all, and that another one takes a task ends the run. */
+  membership?: Membership;
   signal: AbortSignal;
   /** Called when a task cannot go on; the others are stopped too. */
   onFailure?: (error: unknown) => void;
@@ -25,52 +27,52 @@ export interface RunOptions {
 
 export interface Running {
   runId: string;
-  tasks: readonly Task[];
+  /** Of each partition whose task ran in this process the latest one. */
+  readonly tasks: readonly Task[];
   /** Fact topics that the tasks consume. */
   inputs: readonly string[];
   /** Settles once all tasks have stopped (after the signal or a failure). */
   stopped: Promise<void>;
 }
 
-const IDLE_WAIT_MS = 500;
-
 /** Name under which state is kept: other processors, settings or forms of its bytes must not take it over. */
 export function stateLabel(processors: readonly Processor[], configurationHash: string): string {
   return `${processors.map(({ name, version }) => `${name}@${version}`).join(' ')} ${configurationHash} state@${STATE_FORM}`;
 }
 
-/** Starts all tasks. Steps of different tasks interleave, a few at a time; each commits by itself. */
+/** Starts tasks. Steps of different tasks interleave, a few at a time; each commits by itself. */
 export function runTasks(options: RunOptions): Running {
-  const { log, codec, processors, signal, configurationHash } = options;
-  const partitions = options.partitions ?? Array.from({ length: PARTITION_COUNT }, (_, p) => p);
-  const label = stateLabel(processors, configurationHash);
+  const { codec, processors, signal, configurationHash, membership = soleMembership(ALL_PARTITIONS) } = options;
   const description = describeRun(options);
   const runId = runIdOf(description);
-  const run = { id: runId, announce: announcementOf(codec, description, runId) };
   const stopping = linked(signal);
-  const either = stopping.signal;
-  const tasks = partitions.map((partition) => new Task({ log, codec, processors, partition, label, run, signal: either }));
-  const turns = new Turns(MAX_STEPS_UNDER_WAY);
-  // Restoring two at a time would delay the first output of both.
-  const openings = new Turns(1);
-  const loops = tasks.map(async (task) => {
-    const step = () => turns.take(async () => !either.aborted && (await task.step()));
-    await openings.take(step);
-    while (!either.aborted) if (!(await step())) await log.waitForAppend(IDLE_WAIT_MS, either);
-  });
-  const stopped = Promise.all(
-    loops.map((loop) =>
-      loop.catch((error) => {
-        // A connection that is lost while everything stops is no failure: what was not committed is done again.
-        if (signal.aborted) return;
-        stopping.abort();
-        options.onFailure?.(error);
-        throw error;
-      }),
-    ),
-  ).then(() => {});
+  let failure: { error: unknown } | undefined;
+  const fail = (error: unknown) => {
+    // A connection that is lost while everything stops is no failure: what was not committed is done again.
+    if (signal.aborted) return;
+    stopping.abort();
+    options.onFailure?.(error);
+    failure ??= { error };
+  };
+  const label = stateLabel(processors, configurationHash);
+  const run = { id: runId, announce: announcementOf(codec, description, runId) };
+  const crew = new TaskCrew({ ...options, label, run, isShared: membership.isShared, signal: stopping.signal, fail });
+  const stopped = membership
+    .follow(crew, stopping.signal)
+    .catch(fail)
+    .then(() => crew.run([]))
+    .then(() => {
+      if (failure) throw failure.error;
+    });
   stopped.catch(() => {});
-  return { runId, tasks, inputs: topicsOf(processors).inputs, stopped };
+  return {
+    runId,
+    get tasks() {
+      return crew.tasks();
+    },
+    inputs: topicsOf(processors).inputs,
+    stopped,
+  };
 }
 
 /** Fact topics that tasks of these processors consume, and topics that they write. */
@@ -119,26 +121,4 @@ function announcementOf(codec: Codec, description: RunDescription, runId: string
       headers: { source: 'run', number: -1, id: runId, type: 'RunStarted', knownAtMs },
     };
   };
-}
-
-/** Lets so many pieces of work go on at a time, in the order in which they asked. */
-class Turns {
-  private free: number;
-  private readonly waiting: (() => void)[] = [];
-
-  constructor(count: number) {
-    this.free = count;
-  }
-
-  async take<T>(work: () => Promise<T>): Promise<T> {
-    if (this.free > 0) this.free--;
-    else await new Promise<void>((resolve) => this.waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = this.waiting.shift();
-      if (next) next();
-      else this.free++;
-    }
-  }
 }
