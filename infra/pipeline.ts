@@ -1,4 +1,4 @@
-/** Composition root: log, registry, tasks, projections and the reload adapter of one namespace, in one process. */
+/** Composition root: log, registry, tasks, projections and adapters of one namespace, all in one process or shared by several. */
 import { hash } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { TOPOLOGY } from '../processors/topology.ts';
@@ -8,7 +8,9 @@ import { isCaughtUp, project } from '../projections/project.ts';
 import { checkRetention, type RetentionOptions, runRetention } from '../projections/retention.ts';
 import { type Build, openProjections, type ProjectionStore } from '../projections/store.ts';
 import type { Codec } from '../schemas/codec.ts';
+import { type ClockOptions, runClock } from '../streams/adapters/clock.ts';
 import type { EventLog, Positions } from '../streams/event-log.ts';
+import { kafkaMembership } from '../streams/kafka-membership.ts';
 import {
   GRACE_MS,
   HOT_MS,
@@ -33,17 +35,34 @@ import {
   RELOAD_QUIET_MS,
 } from '../streams/limits.ts';
 import { runMaintenance } from '../streams/maintenance.ts';
+import { ALL_PARTITIONS, type Membership, soleMembership } from '../streams/membership.ts';
 import type { Processor } from '../streams/processor.ts';
 import { REQUESTS } from '../streams/reload-answers.ts';
-import { isConnectionLost, keepGoing } from '../streams/retry.ts';
+import { isConnectionLost, keepGoing, linked } from '../streams/retry.ts';
 import { type Running, runTasks, topicsOf } from '../streams/run.ts';
 import { type Backend, openCodec, openLog } from './backend.ts';
-import { lockNamespace } from './namespace-lock.ts';
+import { lockNamespace, oneAtATime, whileLocked } from './namespace-lock.ts';
+
+/**
+ * What a process of a pipeline does: it runs tasks (a share of them where the log is on Kafka); keeps the rows, and drops
+ * those that are let go; appends ticks, answers reloads and looks after topics.
+ */
+export const PIPELINE_ROLES = ['tasks', 'projector', 'adapters'] as const;
+export type PipelineRole = (typeof PIPELINE_ROLES)[number];
 
 export interface PipelineOptions extends Backend {
   namespace: string;
   codeVersion: string;
   processors?: readonly Processor[];
+  /**
+   * What this process does beside others that do the rest, or wait to take over. Default: all, and no other process may do
+   * anything. All roles of a log in PostgreSQL are meant so too.
+   */
+  roles?: readonly PipelineRole[];
+  /** With the adapters: appends ticks; default: none. */
+  clock?: Pick<ClockOptions, 'nowMs' | 'warn'>;
+  /** Is told, of roles that one process has at a time, which this one has and for which it waits. */
+  tell?: (line: string) => void;
   /** Span of wall time between two passes of upkeep (ms). */
   maintainEveryMs?: number;
   /** Rows that are let go after a time, and who is told; default: none. */
@@ -114,17 +133,7 @@ async function closeAll(closing: Closing): Promise<void> {
 }
 
 async function openPipeline(options: PipelineOptions, closing: Closing): Promise<Pipeline> {
-  const { url, namespace, codeVersion, processors = TOPOLOGY, maintainEveryMs, retention } = options;
-  const lock = await lockNamespace(url, namespace);
-  closing.push(() => lock.end());
-  const log = await openLog(options, namespace);
-  closing.push(() => log.close());
-  const codec = await openCodec(options, namespace);
-  const store = await openProjections(url, namespace, codec);
-  closing.push(() => store.close());
-  const builds: Build[] = [];
-  for (const projection of PROJECTIONS) builds.push(await store.openBuild(projection));
-  if (retention) await checkRetention(store, retention.kept);
+  const { url, namespace, codeVersion, processors = TOPOLOGY } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
   let fail: (error: unknown) => void = () => {};
@@ -132,16 +141,26 @@ async function openPipeline(options: PipelineOptions, closing: Closing): Promise
     fail = reject;
   });
   failed.catch(() => {});
-  lock.lost.catch(fail);
-  const running = runTasks({ log, codec, processors, codeVersion, configurationHash: configurationHash(), signal, onFailure: fail });
-  const parts = [
-    running.stopped,
-    keepGoing(signal, () => projectAnew(log, store, builds, signal)),
-    keepGoing(signal, () => reloadDays({ log, codec, store, signal })),
-    keepGoing(signal, () => runMaintenance({ log, signal, everyMs: maintainEveryMs })),
-  ];
-  if (retention)
-    parts.push(keepGoing(signal, () => runRetention({ log, store, nowMs: Date.now, everyMs: maintainEveryMs, ...retention }, signal)));
+  // Who does nothing but look on, as the API does, is in nobody's way.
+  if (options.roles?.length !== 0) {
+    const lock = await lockNamespace(url, namespace, { isShared: !isAlone(options) });
+    closing.push(() => lock.end());
+    lock.lost.catch(fail);
+  }
+  const opened = await oneAtATime(url, `prepare ${namespace}`, () => openParts(options, closing));
+  const { log, codec, store, builds } = opened;
+  const membership = membershipOf(options);
+  const running = runTasks({
+    log,
+    codec,
+    processors,
+    codeVersion,
+    membership,
+    configurationHash: configurationHash(),
+    signal,
+    onFailure: fail,
+  });
+  const parts = [running.stopped, ...worksOf(options, opened).map(([role, works]) => inRole(options, role, works, signal))];
   for (const part of parts) part.catch(fail);
   closing.push(() => {
     stopping.abort();
@@ -149,6 +168,92 @@ async function openPipeline(options: PipelineOptions, closing: Closing): Promise
   });
   const drained = () => Promise.race([untilDrained({ log, store, processors, signal }), failed]);
   return { log, codec, store, builds, running, failed, drained, stop: () => closeAll(closing) };
+}
+
+type Opened = Pick<Pipeline, 'log' | 'codec' | 'store' | 'builds'>;
+
+/** Makes what is not there yet. */
+async function openParts(options: PipelineOptions, closing: Closing): Promise<Opened> {
+  const { url, namespace, retention } = options;
+  const log = await openLog(options, namespace);
+  closing.push(() => log.close());
+  const codec = await openCodec(options, namespace);
+  const store = await openProjections(url, namespace, codec);
+  closing.push(() => store.close());
+  const builds: Build[] = [];
+  for (const projection of PROJECTIONS) builds.push(await store.openBuild(projection));
+  if (retention && rolesOf(options).includes('projector')) await checkRetention(store, retention.kept);
+  return { log, codec, store, builds };
+}
+
+function rolesOf({ roles = PIPELINE_ROLES }: PipelineOptions): readonly PipelineRole[] {
+  return roles;
+}
+
+/** Whether this process does everything and no other one may do anything. */
+function isAlone({ roles, kafka }: PipelineOptions): boolean {
+  return roles === undefined || (kafka === undefined && PIPELINE_ROLES.every((role) => roles.includes(role)));
+}
+
+/** Which tasks this process runs. In PostgreSQL one process runs all of them, as one log writes to one disk. */
+function membershipOf(options: PipelineOptions): Membership {
+  const { url, namespace, kafka, tell = () => {} } = options;
+  if (!rolesOf(options).includes('tasks')) return soleMembership([]);
+  const sole = soleMembership(ALL_PARTITIONS);
+  if (isAlone(options)) return sole;
+  if (kafka) return kafkaMembership(kafka, namespace);
+  return {
+    isShared: true,
+    follow: (crew, signal) => whileLocked({ url, namespace, part: 'tasks', signal, tell }, (locked) => sole.follow(crew, locked)),
+  };
+}
+
+/** Goes on until the signal. */
+type Work = (signal: AbortSignal) => Promise<void>;
+
+/** What each role does that one process has at a time. */
+function worksOf(options: PipelineOptions, { log, codec, store, builds }: Opened): [PipelineRole, Work[]][] {
+  const { maintainEveryMs: everyMs, retention, clock } = options;
+  const works: [PipelineRole, Work[]][] = [
+    [
+      'projector',
+      [
+        (signal) => projectAnew(log, store, builds, signal),
+        ...(retention ? [(signal: AbortSignal) => runRetention({ log, store, nowMs: Date.now, everyMs, ...retention }, signal)] : []),
+      ],
+    ],
+    [
+      'adapters',
+      [
+        (signal) => reloadDays({ log, codec, store, signal }),
+        (signal) => runMaintenance({ log, signal, everyMs }),
+        ...(clock ? [(signal: AbortSignal) => runClock({ log, codec, signal, ...clock })] : []),
+      ],
+    ],
+  ];
+  return works.filter(([role]) => rolesOf(options).includes(role));
+}
+
+/** Does the works of a role, once this process may. */
+function inRole(options: PipelineOptions, part: PipelineRole, works: readonly Work[], signal: AbortSignal): Promise<void> {
+  const { url, namespace, tell = () => {} } = options;
+  const work: Work = (until) => together(works, until);
+  return isAlone(options) ? work(signal) : whileLocked({ url, namespace, part, signal, tell }, work);
+}
+
+/** Where one fails, all have ended when this throws. */
+async function together(works: readonly Work[], signal: AbortSignal): Promise<void> {
+  const stopping = linked(signal);
+  const parts = works.map(async (work) => {
+    try {
+      await keepGoing(stopping.signal, () => work(stopping.signal));
+    } catch (error) {
+      stopping.abort();
+      throw error;
+    }
+  });
+  await Promise.allSettled(parts);
+  await Promise.all(parts);
 }
 
 /** Begins where the database says: a commit whose connection broke may or may not have come to be. */

@@ -1,12 +1,11 @@
-/** `iflex run`: the pipeline of a namespace on live events, with the clock that moves its stream time. */
+/** `iflex run`: the pipeline of a namespace on live events, with the clock that moves its stream time; or some roles of it. */
 import { once } from 'node:events';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { retentionText, rowsKept } from '../../projections/retention.ts';
-import { runClock } from '../../streams/adapters/clock.ts';
-import { keepGoing } from '../../streams/retry.ts';
+import { IflexError } from '../../streams/errors.ts';
 import type { Backend } from '../backend.ts';
 import { codeVersion } from '../code-version.ts';
-import { startPipeline } from '../pipeline.ts';
+import { PIPELINE_ROLES, startPipeline } from '../pipeline.ts';
 import { DEFAULT_NAMESPACE, untilInterrupted, withEngine } from './existing-log.ts';
 import { portOf } from './serve.ts';
 
@@ -15,7 +14,11 @@ interface Options {
   port: number;
   clock: boolean;
   api: boolean;
+  role?: Role[];
 }
+
+const ROLES = [...PIPELINE_ROLES, 'api'] as const;
+type Role = (typeof ROLES)[number];
 
 const HELP = `
 Under a service manager: \`node infra/iflex.js run\` in the project folder, as npx passes no signal on.
@@ -23,10 +26,21 @@ Under a service manager: \`node infra/iflex.js run\` in the project folder, as n
 Environment
   IFLEX_KEEP_ROWS  tables and days, as in series_5m=730,rejected=365: older rows are dropped; only on TimescaleDB. Default: all are kept.
 
+Roles
+  tasks      computes; on Kafka all processes with this role share the tasks
+  projector  keeps the rows that the API answers from
+  adapters   clock, reloads of late days, upkeep of topics
+  api        serves the API
+  A role without which nothing goes on must run somewhere. Of projector and adapters (in PostgreSQL, of tasks too) one
+  process at a time has it; further ones wait, and take over when that one ends. All roles are the default; with a log in
+  PostgreSQL that excludes other processes.
+
 Examples
   iflex run
   iflex run --namespace trial --port 8081
-  iflex run --no-api`;
+  iflex run --no-api
+  iflex run --role tasks                        # as many as there are machines
+  iflex run --role projector,adapters,api       # and these once, or twice to be safe`;
 
 export function registerRun(program: Command): void {
   program
@@ -36,31 +50,47 @@ export function registerRun(program: Command): void {
     .option('--port <number>', 'port of the API on this machine', portOf, 8080)
     .option('--no-clock', 'append no ticks: stream time stands still until somebody else does')
     .option('--no-api', 'do not serve the API')
+    .option('--role <roles>', `what this process does, of ${ROLES.join(', ')}; by commas, or repeated`, rolesOf)
     .addHelpText('after', HELP)
-    .action((options: Options) => withEngine((backend) => run(backend, options)));
+    .action((options: Options) => {
+      if (options.role?.includes('api') && !options.api)
+        throw new IflexError('CONFIG_INVALID', '--no-api and --role api exclude each other; leave one of them out.');
+      return withEngine((backend) => run(backend, options));
+    });
 }
 
-async function run(backend: Backend, { namespace, port, clock, api }: Options): Promise<void> {
+/** For options: throws what commander shows beside the option. */
+export function rolesOf(text: string, before: readonly Role[] = []): Role[] {
+  const given = text.split(',').map((name) => name.trim());
+  const unknown = given.find((name) => !(ROLES as readonly string[]).includes(name));
+  if (unknown !== undefined) throw new InvalidArgumentError(`There is no role "${unknown}"; there are ${ROLES.join(', ')}.`);
+  return [...new Set([...before, ...(given as Role[])])];
+}
+
+async function run(backend: Backend, { namespace, port, clock, api, role }: Options): Promise<void> {
   const { signal } = untilInterrupted();
+  const roles = PIPELINE_ROLES.filter((each) => role === undefined || role.includes(each));
   const kept = rowsKept(process.env.IFLEX_KEEP_ROWS);
-  const retention = { kept, tell: (line: string) => console.error(line) };
-  const pipeline = await startPipeline({ ...backend, namespace, codeVersion: codeVersion(), retention });
-  if (kept.size > 0) retention.tell(retentionText(kept));
-  const { log, codec } = pipeline;
-  const warn = (text: string) => console.error(`Warning: ${text}`);
+  const tell = (line: string) => console.error(line);
+  const warn = (text: string) => tell(`Warning: ${text}`);
+  const ticks = clock && roles.includes('adapters');
+  const pipeline = await startPipeline({
+    ...{ ...backend, namespace, roles, codeVersion: codeVersion(), retention: { kept, tell }, tell },
+    ...(ticks && { clock: { nowMs: Date.now, warn } }),
+  });
+  if (kept.size > 0 && roles.includes('projector')) tell(retentionText(kept));
   let stopApi: (() => Promise<void>) | undefined;
   try {
-    const ticking = clock ? keepGoing(signal, () => runClock({ log, codec, nowMs: Date.now, warn, signal })) : Promise.resolve();
-    ticking.catch(() => {}); // raced below; a failure before that must not end the process by itself
-    if (api) {
+    if (role === undefined ? api : role.includes('api')) {
       // Loaded here, as the web framework would make every other command start later.
       const { serveApi } = await import('../serve-api.ts');
       const server = await serveApi({ backend, namespace, host: '127.0.0.1', port });
       stopApi = server.stop;
       console.log(`The API is at ${server.address} (reference: ${server.address}/reference/).`);
     }
-    console.log(`The pipeline of "${namespace}" runs${clock ? ', with a clock' : ''}. Ctrl-C stops.`);
-    if (!signal.aborted) await Promise.race([once(signal, 'abort'), pipeline.failed, ticking.then(() => once(signal, 'abort'))]);
+    const part = role === undefined ? '' : ` here as ${role.join(', ')}`;
+    console.log(`The pipeline of "${namespace}" runs${part}${ticks ? ', with a clock' : ''}. Ctrl-C stops.`);
+    if (!signal.aborted) await Promise.race([once(signal, 'abort'), pipeline.failed]);
   } finally {
     await stopApi?.();
     await pipeline.stop();
