@@ -58,6 +58,7 @@ const DELETE_WITHIN_MS = 10_000;
 export async function takeKafkaTask(place: KafkaTaskPlace, partition: number): Promise<TaskHandle> {
   const writer = new TransactionWriter(place.cluster, `${place.namespace}.task.${partition}`);
   await writer.open();
+  await journalDecided(place, partition);
   const line = await lastLine(place, partition);
   const [snapshot, deltas, kept] = await Promise.all([
     line?.snapshot ? readSnapshot(place, partition, line.snapshot) : null,
@@ -75,6 +76,16 @@ export async function takeKafkaTask(place: KafkaTaskPlace, partition: number): P
   const [deltasEnd, snapshotsEnd] = await place.reader.highWatermarks(ownPlaces);
   const owner = new KafkaTask(place, partition, writer, { line, kept, deltasEnd, snapshotsEnd });
   return { partition, state, commit: (step) => owner.commit(step), release: async () => {} };
+}
+
+/**
+ * The former owner's transaction has ended, yet its mark may be missing here, so that a step that counts could not be read
+ * and would be done twice. Throws KAFKA_STALLED where it stays so.
+ */
+async function journalDecided({ reader, namespace }: ReadPlace, partition: number): Promise<void> {
+  const journal = ownPlace({ namespace }, 'journal', partition);
+  const [endOffset] = await reader.highWatermarks([journal]);
+  await reader.untilDecided([{ ...journal, endOffset }]);
 }
 
 class KafkaTask {

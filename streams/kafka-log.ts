@@ -42,6 +42,8 @@ export interface KafkaEventLog extends EventLog {
 }
 
 const OPEN_WITHIN_MS = 60_000;
+/** Marks come within this; nobody ends a transaction by hand that early. */
+const LONG_WAIT_MS = 5_000;
 /** Of the transactions of KIP-890, which cannot be left hanging by a request that comes late. */
 const TRANSACTION_VERSION = 2;
 
@@ -191,9 +193,17 @@ class KafkaLog implements KafkaEventLog {
     return (this.writer = writer);
   }
 
-  /** An append ends once its records can be read, which takes the ends of transactions that were open before it. */
+  /**
+   * An append ends once its records can be read, which takes the ends of transactions that were open before it. Where that
+   * takes long, marks may have been lost and a transaction that was committed been aborted by hand: KAFKA_UNREACHABLE.
+   */
   private async visible(written: readonly Written[]): Promise<void> {
-    await this.reader.untilDecided(written);
+    if ((await this.reader.untilDecided(written)) < LONG_WAIT_MS) return;
+    for (const { topic, partition, firstOffset } of written) {
+      const { records } = await this.reader.read({ topic, partition }, firstOffset, { maxRecords: 1, maxBytes: 1 });
+      if (records[0]?.offset === firstOffset) continue;
+      throw new IflexError('KAFKA_UNREACHABLE', `A transaction that Kafka had committed was aborted in ${topic}/${partition}.`);
+    }
   }
 
   async read(at: TopicPartition, offset: number, options: ReadOptions): Promise<ReadResult> {

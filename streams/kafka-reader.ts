@@ -170,16 +170,21 @@ export class KafkaReader {
     return this.offsets(places, LATEST, FetchIsolationLevels.READ_COMMITTED);
   }
 
-  /** Waits until what lies before the offsets is committed or aborted; throws KAFKA_STALLED where that is not in time. */
-  async untilDecided(places: readonly (TopicPartition & { endOffset: number })[]): Promise<void> {
+  /**
+   * Waits until what lies before the offsets is committed or aborted, and returns for how long (ms); throws KAFKA_STALLED
+   * where that is not in time.
+   */
+  async untilDecided(places: readonly (TopicPartition & { endOffset: number })[]): Promise<number> {
     const started = performance.now();
     for (let left = places, pauseMs = 1; left.length > 0; pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * pauseMs)) {
       const ends = await this.ends(left);
       left = left.filter(({ endOffset }, i) => ends[i] < endOffset);
-      if (left.length === 0) return;
-      if (performance.now() - started > STALLED_AFTER_MS) throw stalled(left);
+      const waitedMs = performance.now() - started;
+      if (left.length === 0) return waitedMs;
+      if (waitedMs > STALLED_AFTER_MS) throw stalled(left);
       await pause(pauseMs);
     }
+    return 0;
   }
 
   highWatermarks(places: readonly TopicPartition[]): Promise<number[]> {
