@@ -10,4 +10,4 @@ const KILLS = 5;
 // A server of its own: it is killed too, and the other tests would not like that.
 const server = await keepServer(`${defaultStateFolder(PROJECT_FOLDER)}-crash`);
 after(() => server.stop());
-crashTests(await openArena(embeddedGround(server), { scenario: { seed: 1, sites: 4, days: 2 }, speed: 200_000 }), KILLS);
+crashTests(await openArena(embeddedGround(server), { seed: 1, sites: 4, days: 2 }), KILLS);

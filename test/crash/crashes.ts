@@ -12,7 +12,7 @@ import type { Ground } from './ground.ts';
 import { type Outcome, outcomeOf, positionsOf } from './outcome.ts';
 import { openTools, PARTS, type Place, type Role } from './roles.ts';
 import { Running, TickCount } from './running.ts';
-import { seededRandom } from './scenario.ts';
+import { type ScenarioOptions, seededRandom } from './scenario.ts';
 
 interface Kills {
   /** Fail points, taken in turn. */
@@ -72,9 +72,9 @@ export function hasMoved({ positionsAtKill, positionsAtEnd }: Crash): boolean {
   return positionsAtKill > 0 && positionsAtKill < positionsAtEnd;
 }
 
-export async function openArena(ground: Ground, given: Omit<Place, 'namespace' | 'backend'>): Promise<Arena> {
-  const { backend } = ground;
-  const place = { ...given, backend };
+export async function openArena(ground: Ground, scenario: ScenarioOptions): Promise<Arena> {
+  const { backend, speed } = ground;
+  const place = { backend, scenario, speed };
   const arena: Arena = { ground, place, access: await grantAccess(backend.url), reference: new Map(), ticks: [] };
   const run = await runIn(arena, `reference_${process.pid}`, async (running) => {
     await running.serve(null);

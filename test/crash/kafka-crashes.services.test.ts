@@ -5,4 +5,4 @@ import { openKafkaGround } from './kafka-ground.ts';
 
 const KILLS = 5;
 
-crashTests(await openArena(await openKafkaGround(), { scenario: { seed: 1, sites: 4, days: 2 }, speed: 200_000 }), KILLS);
+crashTests(await openArena(await openKafkaGround(), { seed: 1, sites: 4, days: 2 }), KILLS);

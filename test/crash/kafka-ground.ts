@@ -14,6 +14,7 @@ export async function openKafkaGround(): Promise<Ground> {
   const { place, settings } = await openTestServices('kafka', 'apicurio', 'timescaledb');
   return {
     backend: { url: settings.DATABASE_URL, kafka: kafkaSettings(settings)!, registry: registrySettings(settings)! },
+    speed: 100_000,
     outages: {
       database: { strike: () => killAndRestart(place, 'timescaledb') },
       'broker (SIGKILL)': { strike: () => killAndRestart(place, 'kafka') },

@@ -20,7 +20,7 @@ const FIRST_SEED = 1_000;
 
 /** `results`: the file that they go to. */
 export async function soakCrashes(ground: Ground, results: URL): Promise<void> {
-  const arena = await openArena(ground, { scenario: SCENARIO, speed: 200_000 });
+  const arena = await openArena(ground, SCENARIO);
   const subjects = subjectsOf(ground);
   const wanted = KILLS * subjects.size;
   const crashes: Crash[] = [];
