@@ -9,6 +9,8 @@ export interface TestEngine {
   url: string;
   /** A name that no other test uses; dropped with all it holds when the file ends. */
   namespace(): string;
+  /** A name from elsewhere is dropped likewise. */
+  drop(namespace: string): void;
 }
 
 /** Starts (or joins) the server of the tests, apart from the data of people; leaves it when the test file ends. */
@@ -26,5 +28,6 @@ export async function openTestEngine(): Promise<TestEngine> {
       made.push(name);
       return name;
     },
+    drop: (namespace) => void made.push(namespace),
   };
 }

@@ -1,12 +1,10 @@
 /** `iflex run` as people use it: a process of its own, to which another one appends, and which Ctrl-C ends. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { PROJECT_FOLDER } from '../../infra/engine.ts';
 import { tokenSecret } from '../../infra/token-secret.ts';
 import { feed } from '../../replay/facts.ts';
 import { ticksAt } from '../../streams/adapters/clock.ts';
@@ -18,34 +16,14 @@ import { newClaim, signToken } from '../../streams/security/token.ts';
 import { createTokenList, listToken } from '../../streams/security/token-list.ts';
 import { SCENARIO_FROM_MS, scenarioFacts } from '../crash/scenario.ts';
 import { openTestEngine } from '../engine.ts';
+import { iflex as command, waitFor } from './running-command.ts';
 
 const engine = await openTestEngine();
 const state = mkdtempSync(join(tmpdir(), 'iflex-run-'));
 after(() => rmSync(state, { recursive: true }));
 const environment = { ...process.env, DATABASE_URL: engine.url, IFLEX_STATE: state };
 
-interface Command {
-  process: ChildProcess;
-  /** What it has printed. */
-  printed(): string;
-}
-
-function iflex(...args: string[]): Command {
-  const child = spawn(process.execPath, [join(PROJECT_FOLDER, 'infra/cli/main.ts'), ...args], { env: environment });
-  let printed = '';
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (printed += text));
-  return { process: child, printed: () => printed };
-}
-
-/** What the pattern captures, once it is printed. */
-async function waitFor({ process, printed }: Command, pattern: RegExp): Promise<string> {
-  for (;;) {
-    const match = pattern.exec(printed());
-    if (match) return match[1];
-    if (process.exitCode !== null) throw new Error(`iflex ended with ${process.exitCode}: ${printed()}`);
-    await Promise.race([once(process.stdout!, 'data'), once(process.stderr!, 'data'), once(process, 'close')]);
-  }
-}
+const iflex = (...args: string[]) => command(environment, ...args);
 
 async function operatorToken(): Promise<string> {
   const access = await openPool(engine.url, 'test access', 1);

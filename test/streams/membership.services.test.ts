@@ -66,7 +66,7 @@ class Group {
   }
 
   shared(count = this.members.length) {
-    return untilShared({ settings, namespace: this.namespace }, count, this.failed);
+    return untilShared({ settings, namespace: this.namespace }, ({ length }) => length === count, this.failed);
   }
 
   /** Appends some facts of every site and a tick after them, and waits until they are taken in, whoever does it. */

@@ -24,18 +24,19 @@ async function membersOf(cluster: KafkaCluster, namespace: string): Promise<Grou
   }));
 }
 
-/** Resolves once so many members have all tasks among them, with their shares. Fails where `failed` does. */
+/** Resolves once members that are as wanted have all tasks among them, with their shares. Fails where `failed` does. */
 export async function untilShared(
   { settings, namespace }: { settings: KafkaSettings; namespace: string },
-  count: number,
-  failed: Promise<never>,
+  areWanted: (members: readonly GroupMember[]) => boolean,
+  failed?: Promise<never>,
 ): Promise<GroupMember[]> {
   const cluster = new KafkaCluster(settings, 'iflex test');
   try {
     for (;;) {
-      const members = await Promise.race([membersOf(cluster, namespace), failed]);
+      const look = membersOf(cluster, namespace);
+      const members = await (failed ? Promise.race([look, failed]) : look);
       const shared = members.reduce((sum, { share }) => sum + share.length, 0);
-      if (members.length === count && shared === PARTITION_COUNT) return members;
+      if (shared === PARTITION_COUNT && areWanted(members)) return members;
     }
   } finally {
     await cluster.close();
