@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { Command } from 'commander';
 import { instantOf } from '../../infra/cli/existing-log.ts';
 import { registerReplay, speedOf } from '../../infra/cli/replay.ts';
+import { registerRun, rolesOf } from '../../infra/cli/run.ts';
 import { registerTap } from '../../infra/cli/tap.ts';
 
 describe('times on the command line', () => {
@@ -28,6 +29,18 @@ describe('speeds on the command line', () => {
 
   it('are refused where time would stand still or run backwards', () => {
     for (const text of ['0', '-1', 'fast', '1e9', 'Infinity', '']) assert.throws(() => speedOf(text), { code: 'CONFIG_INVALID' });
+  });
+});
+
+describe('roles on the command line', () => {
+  it('are given by commas, repeated, or both', () => {
+    assert.deepEqual(rolesOf('projector,adapters'), ['projector', 'adapters']);
+    assert.deepEqual(rolesOf('api, tasks', rolesOf('tasks')), ['tasks', 'api']);
+  });
+
+  it('are refused where there is none of that name', () => {
+    for (const text of ['', 'task', 'tasks,', 'all'])
+      assert.throws(() => rolesOf(text), { message: /There is no role ".*"; there are tasks,/ });
   });
 });
 
@@ -56,12 +69,14 @@ describe('options that do not go together, or mean nothing', () => {
     [/Files need --pilot .* and --mapping/, 'replay', 'a.csv', '--namespace', 'a'],
     [/one source: files, or --source/, 'replay', 'a.csv', '--namespace', 'a', '--source', 'b'],
     [/give files, or leave them out/, 'replay', '--pilot', 'p', '--namespace', 'a'],
+    [/--no-api and --role api exclude each other/, 'run', '--role', 'tasks,api', '--no-api'],
     [/--verify .* does not go with --compare-with/, 'replay', '--verify', '--compare-with', 'a'],
   ];
   for (const [message, ...args] of refusals)
     it(`are refused before anything is started: iflex ${args.join(' ')}`, async () => {
       const program = new Command();
       registerReplay(program);
+      registerRun(program);
       registerTap(program);
       await assert.rejects(program.parseAsync(args, { from: 'user' }), { name: 'IflexError', message });
     });
