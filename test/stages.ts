@@ -121,7 +121,7 @@ const pure = () =>
     limitMinutes: 3,
   });
 const engine = () =>
-  tests('tests on the embedded engine', testFiles(/\.engine\.test\.ts$/), { isolated: true, concurrency: 2, limitMinutes: 10 });
+  tests('tests on the embedded engine', testFiles(/\.engine\.test\.ts$/), { isolated: true, concurrency: 2, limitMinutes: 14 });
 
 /** The shared services (`services.ts`) are started by the first suite that asks, and end with the stage, however it ends. */
 function services(): Stage {
