@@ -17,9 +17,10 @@ import { MINUTE_MS } from '../../streams/limits.ts';
 import { outputTopic, runKafkaStreams, WIDTHS_MINUTES } from '../peers/kafka-streams/run.ts';
 import { withServicesOfARun } from '../services-of-a-run.ts';
 import { type Benchmark, type Figures, type Measured, pairs } from './benchmark.ts';
-import { graceMinutesOf, type LoadedReadings, loadReadings, numberedCodec } from './kafka-readings.ts';
+import { graceMinutesOf, type LoadedReadings, loadReadings } from './kafka-readings.ts';
 import type { TasksRunFigures, TasksRunOptions } from './kafka-tasks-run.ts';
 import { assertWindows, windowsIn } from './kafka-windows.ts';
+import { numberedCodec } from './numbered-codec.ts';
 
 const NAMESPACE = 'exactly_once';
 const POINTS = 1_000;

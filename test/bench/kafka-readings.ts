@@ -1,6 +1,5 @@
 /** Fills a log with the generator's deliveries, sites and ticks, as importers and the clock would, and keeps the truth of some points. */
-import { Codec } from '../../schemas/codec.ts';
-import { currentSchemas } from '../../schemas/files.ts';
+import type { Codec } from '../../schemas/codec.ts';
 import type { ReadingsDelivery } from '../../schemas/types.ts';
 import type { EventLog, LogRecord, NewRecord } from '../../streams/event-log.ts';
 import { PARTITION_COUNT } from '../../streams/limits.ts';
@@ -33,16 +32,6 @@ export interface LoadedReadings {
 }
 
 const APPENDED_AT_ONCE = 8_000;
-
-/** A codec without a registry, and the ids that it gave to schemas. */
-export function numberedCodec(): { codec: Codec; idOf: (name: string) => number } {
-  const current = [...currentSchemas()];
-  const codec = new Codec(current.map(([, schema]) => schema));
-  current.forEach(([, schema], i) => {
-    codec.register({ id: i + 1, schema });
-  });
-  return { codec, idOf: (name) => current.findIndex(([each]) => each === name) + 1 };
-}
 
 /** After so many minutes nothing of the generator's is late any more. */
 export function graceMinutesOf(readingsPerDelivery: 1 | 60): number {

@@ -7,8 +7,9 @@ import { kafkaSettings } from '../../streams/kafka-settings.ts';
 import { MINUTE_MS } from '../../streams/limits.ts';
 import { outputTopic, runKafkaStreams, WIDTHS_MINUTES } from '../peers/kafka-streams/run.ts';
 import { openTestServices } from '../services.ts';
-import { graceMinutesOf, loadReadings, numberedCodec } from './kafka-readings.ts';
+import { graceMinutesOf, loadReadings } from './kafka-readings.ts';
 import { assertWindows, windowsIn } from './kafka-windows.ts';
+import { numberedCodec } from './numbered-codec.ts';
 
 /** So many that one of them changes its meter and some are reset within the time. */
 const POINTS = 120;

@@ -11,7 +11,7 @@ import { MINUTE_MS } from '../../streams/limits.ts';
 import type { Processor } from '../../streams/processor.ts';
 import { runTasks } from '../../streams/run.ts';
 import { findTopic } from '../../streams/topics.ts';
-import { numberedCodec } from './kafka-readings.ts';
+import { numberedCodec } from './numbered-codec.ts';
 
 export interface TasksRunOptions {
   kafka: KafkaSettings;

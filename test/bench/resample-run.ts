@@ -5,13 +5,13 @@
 import { strict as assert } from 'node:assert';
 import avro from 'avsc';
 import { resampler } from '../../processors/resampler/resampler.ts';
-import { Codec } from '../../schemas/codec.ts';
-import { currentSchemas } from '../../schemas/files.ts';
+import type { Codec } from '../../schemas/codec.ts';
 import type { DataNotice, ReadingsDelivery, ResampledWindows } from '../../schemas/types.ts';
 import { Drive, type DriveOptions } from '../../streams/drive.ts';
 import { type LogRecord, SharingRecord } from '../../streams/event-log.ts';
 import { HOUR_MS, MAX_STEP_RECORDS, MINUTE_MS } from '../../streams/limits.ts';
 import type { Processor } from '../../streams/processor.ts';
+import { numberedCodec } from './numbered-codec.ts';
 import { GENERATOR_FROM_MS, pointIdOf, ReadingsGenerator, SINGLE_READING_SCHEMA } from './readings-generator.ts';
 
 export interface RunOptions {
@@ -55,16 +55,6 @@ class ValuesDrive extends Drive {
   protected override publish(_trigger: LogRecord, _key: string, _processor: string, topic: string, value: unknown): void {
     this.onValue(topic, value);
   }
-}
-
-function codecWithIds(): { codec: Codec; idOf: (name: string) => number } {
-  const current = currentSchemas();
-  const codec = new Codec(current.values());
-  const names = [...current.keys()];
-  names.forEach((name, i) => {
-    codec.register({ id: i + 1, schema: current.get(name)! });
-  });
-  return { codec, idOf: (name) => names.indexOf(name) + 1 };
 }
 
 class Stopwatch {
@@ -126,7 +116,7 @@ class Sums {
 }
 
 function run(options: RunOptions): RunResult {
-  const { codec, idOf } = codecWithIds();
+  const { codec, idOf } = numberedCodec();
   const { work, points, minutes, check } = options;
   const generator = new ReadingsGenerator({
     seed: 20_260_302,
