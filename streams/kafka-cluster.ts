@@ -43,6 +43,7 @@ const PASSING = new Set([
   'COORDINATOR_LOAD_IN_PROGRESS',
   'COORDINATOR_NOT_AVAILABLE',
   'NOT_COORDINATOR',
+  'NOT_CONTROLLER',
   'NOT_ENOUGH_REPLICAS',
   'NOT_ENOUGH_REPLICAS_AFTER_APPEND',
   'KAFKA_STORAGE_ERROR',
@@ -95,11 +96,14 @@ export class KafkaCluster {
   private readonly brokers = new Map<number, BrokerAddress>();
   private readonly leaders = new Map<string, number[]>();
   private readonly topicIds = new Map<string, string>();
+  private readonly awaitsTopics: boolean;
   private closed = false;
 
-  constructor(settings: KafkaSettings, clientId: string) {
+  /** `awaitsTopics`: a topic that a broker does not know is asked for again, as one that was just made; else it is gone. */
+  constructor(settings: KafkaSettings, clientId: string, { awaitsTopics = true } = {}) {
     this.settings = settings;
     this.clientId = clientId;
+    this.awaitsTopics = awaitsTopics;
   }
 
   get compression(): KafkaSettings['compression'] {
@@ -210,11 +214,15 @@ export class KafkaCluster {
       try {
         return await work();
       } catch (error) {
-        if (!isPassing(error) || this.closed || performance.now() - started > withinMs) throw kafkaError(error);
+        if (!this.passes(error) || this.closed || performance.now() - started > withinMs) throw kafkaError(error);
         this.forget(topics);
         await pause(pauseMs);
       }
     }
+  }
+
+  private passes(error: unknown): boolean {
+    return isPassing(error) && (this.awaitsTopics || brokerErrorOf(error) !== 'UNKNOWN_TOPIC_OR_PARTITION');
   }
 
   async close(): Promise<void> {

@@ -1,45 +1,87 @@
 /** Namespaces of a Kafka cluster: which there are, how far they reach, and dropping one. */
+import { setTimeout as pause } from 'node:timers/promises';
 import { describeLogDirsV4 } from '@platformatic/kafka';
-import { KafkaCluster } from './kafka-cluster.ts';
+import { IflexError } from './errors.ts';
+import { brokerErrorOf, KafkaCluster } from './kafka-cluster.ts';
 import { KafkaReader } from './kafka-reader.ts';
 import type { KafkaSettings } from './kafka-settings.ts';
-import { ownTopicName, withAdmin } from './kafka-topics.ts';
+import { deleteTopics, listTopics, ownTopicName } from './kafka-topics.ts';
 import type { Namespace } from './namespaces.ts';
 
 const JOURNAL = ownTopicName('', 'journal');
 const REQUEST_WITHIN_MS = 30_000;
+const DROP_WITHIN_MS = 30_000;
+const FIRST_PAUSE_MS = 10;
+const LONGEST_PAUSE_MS = 200;
 
-/** By name; their notes are kept with their projections. */
+/** By name; their notes are kept with their projections. One that is dropped while it is looked at is left out. */
 export async function listKafkaNamespaces(settings: KafkaSettings): Promise<Omit<Namespace, 'note'>[]> {
-  const topics = await withAdmin(settings, (admin) => admin.listTopics());
-  const names = topics.filter((topic) => topic.endsWith(JOURNAL)).map((topic) => topic.slice(0, -JOURNAL.length));
-  const cluster = new KafkaCluster(settings, 'iflex namespaces');
-  try {
+  return withCluster(settings, async (cluster) => {
+    const topics = await listTopics(cluster);
+    const names = topics.filter((topic) => topic.endsWith(JOURNAL)).map((topic) => topic.slice(0, -JOURNAL.length));
     const namespaces: Omit<Namespace, 'note'>[] = [];
-    for (const name of names.sort()) namespaces.push({ name, ...(await reachOf(cluster, topicsOf(name, topics))) });
+    for (const name of names.sort()) {
+      const found = await lookUp(cluster, name);
+      if (found) namespaces.push(found);
+    }
     return namespaces;
-  } finally {
-    await cluster.close();
-  }
+  });
 }
 
 export async function lookUpKafkaNamespace(settings: KafkaSettings, name: string): Promise<Omit<Namespace, 'note'> | undefined> {
-  const topics = await withAdmin(settings, (admin) => admin.listTopics());
-  if (!topics.includes(ownTopicName(name, 'journal'))) return undefined;
-  const cluster = new KafkaCluster(settings, 'iflex namespaces');
+  return withCluster(settings, (cluster) => lookUp(cluster, name));
+}
+
+/** Looks again where a topic is not known: it was just made, or is being dropped. */
+async function lookUp(cluster: KafkaCluster, name: string): Promise<Omit<Namespace, 'note'> | undefined> {
+  const untilMs = performance.now() + REQUEST_WITHIN_MS;
+  for (;;) {
+    const topics = await listTopics(cluster);
+    if (!topics.includes(ownTopicName(name, 'journal'))) return undefined;
+    try {
+      return { name, ...(await reachOf(cluster, topicsOf(name, topics))) };
+    } catch (error) {
+      const isUnknown = brokerErrorOf((error as Error).cause ?? error) === 'UNKNOWN_TOPIC_OR_PARTITION';
+      if (!isUnknown || performance.now() > untilMs) throw error;
+      await pause(LONGEST_PAUSE_MS);
+    }
+  }
+}
+
+async function withCluster<T>(settings: KafkaSettings, work: (cluster: KafkaCluster) => Promise<T>): Promise<T> {
+  const cluster = new KafkaCluster(settings, 'iflex namespaces', { awaitsTopics: false });
   try {
-    return { name, ...(await reachOf(cluster, topicsOf(name, topics))) };
+    return await work(cluster);
   } finally {
     await cluster.close();
   }
 }
 
-/** Deletes all topics of a namespace. Readers and writers of it fail from then on. */
+/**
+ * Deletes all topics of a namespace, and ends once the broker that it asks names none. Readers and writers of it fail from
+ * then on. Whoever else deletes them at the same time is welcome.
+ */
 export async function dropKafkaNamespace(settings: KafkaSettings, name: string): Promise<void> {
-  await withAdmin(settings, async (admin) => {
-    const topics = topicsOf(name, await admin.listTopics());
-    if (topics.length > 0) await admin.deleteTopics({ topics, timeout: REQUEST_WITHIN_MS });
+  await withCluster(settings, async (cluster) => {
+    const untilMs = performance.now() + DROP_WITHIN_MS;
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(LONGEST_PAUSE_MS, pauseMs * 2)) {
+      const left = topicsOf(name, await listTopics(cluster, untilMs - performance.now()));
+      if (left.length === 0) return;
+      const withinMs = untilMs - performance.now();
+      if (withinMs < 0) throw notDropped(name, left);
+      await deleteTopics(cluster, left, withinMs);
+      // A broker hears of it from the controller, and names deleted topics until then.
+      await pause(pauseMs);
+    }
   });
+}
+
+function notDropped(name: string, left: readonly string[]): IflexError {
+  return new IflexError(
+    'KAFKA_UNREACHABLE',
+    `Kafka still has ${left.length} topics of the namespace "${name}" after ${DROP_WITHIN_MS / 1000} s of deleting, as ${left[0]}. ` +
+      'Stop what still makes them, check that all brokers run, and drop it again.',
+  );
 }
 
 /** Names of namespaces have no dot. */

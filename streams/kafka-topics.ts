@@ -1,8 +1,15 @@
 /** Topics of a namespace on Kafka: their names, settings, and making them. The one importer of kafkajs, for its admin client. */
-import { IncrementalAlterConfigOperationTypes, incrementalAlterConfigsV1, ConfigResourceTypes as ResourceTypes } from '@platformatic/kafka';
+import {
+  deleteTopicsV6,
+  IncrementalAlterConfigOperationTypes,
+  incrementalAlterConfigsV1,
+  metadataV12,
+  ConfigResourceTypes as ResourceTypes,
+  ResponseError,
+} from '@platformatic/kafka';
 import kafkajs, { type Admin, type KafkaConfig } from 'kafkajs';
 import { IflexError } from './errors.ts';
-import type { KafkaCluster } from './kafka-cluster.ts';
+import { BrokerError, isPassing, type KafkaCluster } from './kafka-cluster.ts';
 import type { KafkaSettings } from './kafka-settings.ts';
 import { MAX_BATCH_BYTES } from './limits.ts';
 import type { Topic } from './topics.ts';
@@ -53,6 +60,9 @@ const ONE_PARTITION: ReadonlySet<OwnTopic> = new Set(['sources', 'schemas']);
 /** Beside the values of the largest batch, for keys and headers. */
 const BATCH_HEAD_ROOM_BYTES = 2 * 1024 * 1024;
 const ADMIN_WITHIN_MS = 30_000;
+/** Who only looks is told soon where no broker answers. */
+const LOOK_WITHIN_MS = 5_000;
+const UNKNOWN_TOPIC = 3;
 
 export function topicName(namespace: string, topic: string): string {
   return `${namespace}.${topic}`;
@@ -81,6 +91,42 @@ export function wantedTopics(namespace: string, topics: readonly Topic[], { comp
       settings: settingsOf(OWN_TOPICS[topic].cleanup),
     })),
   ];
+}
+
+/** Names of all topics of the cluster, as one of its brokers knows them: what was just made or deleted it may not know yet. */
+export async function listTopics(cluster: KafkaCluster, withinMs = LOOK_WITHIN_MS): Promise<string[]> {
+  const { topics } = await cluster.untilDone(() => answerOf(cluster.sendToAny(metadataV12.api, null, false, false)), { withinMs });
+  return topics.map(({ name }) => name!);
+}
+
+/** Deletes topics. Those that are not there any more are well. */
+export async function deleteTopics(cluster: KafkaCluster, names: readonly string[], withinMs: number): Promise<void> {
+  const asked = names.map((name) => ({ name }));
+  await cluster.untilDone(
+    async () => {
+      const { responses } = await answerOf(cluster.sendToAny(deleteTopicsV6.api, asked, ADMIN_WITHIN_MS));
+      for (const { name, errorCode } of responses) if (errorCode !== UNKNOWN_TOPIC) checkAnswer(errorCode, `the deletion of ${name}`);
+    },
+    { withinMs },
+  );
+}
+
+/** The whole answer also where it names errors, for which the client throws: what became of each topic is for the caller to see. */
+async function answerOf<R>(answer: Promise<R>): Promise<R> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof ResponseError) return error.response as R;
+    throw error;
+  }
+}
+
+/** Throws what passes by itself for another attempt, and what does not as a refusal. */
+function checkAnswer(errorCode: number, what: string): void {
+  if (errorCode === 0) return;
+  const error = new BrokerError(errorCode, what);
+  if (isPassing(error) || /AUTHORIZATION/.test(error.id)) throw error;
+  throw new IflexError('CONFIG_INVALID', `Kafka refuses ${what}: ${error.id}.`, {}, error);
 }
 
 /** Does something with an admin client, and closes it. */
