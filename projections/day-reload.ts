@@ -1,8 +1,8 @@
 /**
  * The reload adapter: answers each `revisions.requested` with a `day.reloaded` fact (a day of very many readings: with a
  * few) that holds the raw readings of the point and day that the task took in, read back from the log, and the windows
- * emitted so far. Requests are answered in order and numbered by their offset, so that each is answered once whatever
- * crashes. A task reads nothing else until its requests are answered, and an answer holds only what the task had read by
+ * emitted so far. Requests are answered in order and numbered in it, so that each is answered once whatever crashes.
+ * A task reads nothing else until its requests are answered, and an answer holds only what the task had read by
  * then: it is the same whenever it is made.
  */
 import { hash } from 'node:crypto';
@@ -11,7 +11,7 @@ import type { DayReloaded, Rejected, RevisionRequested } from '../schemas/types.
 import type { EventLog, LogRecord, NewRecord, Positions } from '../streams/event-log.ts';
 import { latestRecord } from '../streams/latest-record.ts';
 import { FEED_BATCH_BYTES, MAX_STEP_BYTES, PARTITION_COUNT, REJECTED_BYTES_KEPT } from '../streams/limits.ts';
-import { ANSWERS, answerHeaders, nextRequest, REQUESTS } from '../streams/reload-answers.ts';
+import { ANSWERS, answerHeaders, FIRST_REQUEST, nextRequest, REQUESTS, type RequestPlace } from '../streams/reload-answers.ts';
 import { READINGS_TOPICS } from '../streams/topics.ts';
 import { previousWindows } from './previous-windows.ts';
 import { hasReached } from './project.ts';
@@ -34,39 +34,43 @@ export interface ReloadOptions {
 
 interface Request extends WantedDay {
   record: LogRecord;
+  /** How many requests its partition has before it. */
+  number: number;
   asked: RevisionRequested;
 }
 
 /** Runs until the signal. Reloads wait for the projections to have all that was emitted before the request. */
 export async function reloadDays(options: ReloadOptions): Promise<void> {
   const { log, signal } = options;
-  const answered: number[] = [];
+  const next: RequestPlace[] = [];
   for (let partition = 0; partition < PARTITION_COUNT; partition++) {
     const latest = await latestRecord(log, { topic: ANSWERS, partition });
-    answered.push(latest ? nextRequest(latest) : 0);
+    next.push(latest ? nextRequest(latest) : FIRST_REQUEST);
   }
   while (!signal.aborted) {
-    const looks = answered.map((offset, partition) => ({ at: { topic: REQUESTS, partition }, offset }));
+    const looks = next.map(({ offset }, partition) => ({ at: { topic: REQUESTS, partition }, offset }));
     const results = await log.readMany(looks, { maxRecords: MAX_REQUESTS, maxBytes: MAX_STEP_BYTES });
     let found = false;
     for (let partition = 0; partition < PARTITION_COUNT && !signal.aborted; partition++) {
       const records = results[partition].records.slice(0, MAX_REQUESTS);
       if (records.length === 0) continue;
       found = true;
-      if (await answer(options, partition, records)) answered[partition] = records.at(-1)!.offset + 1;
+      const { number } = next[partition];
+      if (await answer(options, partition, records, number))
+        next[partition] = { number: number + records.length, offset: records.at(-1)!.offset + 1 };
     }
     if (!found) await log.waitForAppend(IDLE_WAIT_MS, signal);
   }
 }
 
-/** Answers requests of one partition; false where the signal came first. */
-async function answer(options: ReloadOptions, partition: number, records: readonly LogRecord[]): Promise<boolean> {
+/** Answers requests of one partition, of which so many were answered before; false where the signal came first. */
+async function answer(options: ReloadOptions, partition: number, records: readonly LogRecord[], answered: number): Promise<boolean> {
   const { log, codec, signal } = options;
   const before = await log.taskPositions(partition);
   if (!(await waitForRows(options, partition, before))) return false;
-  const requests: Request[] = records.map((record) => {
+  const requests: Request[] = records.map((record, i) => {
     const asked = codec.decodeAs('RevisionRequested', record.value) as RevisionRequested;
-    return { record, asked, pointId: asked.pointId, dayStartMs: asked.dayStartMs };
+    return { record, number: answered + i, asked, pointId: asked.pointId, dayStartMs: asked.dayStartMs };
   });
   const answers = new Map<Request, NewRecord[]>();
   for (const [siteId, ofSite] of Map.groupBy(requests, ({ asked }) => asked.siteId)) {
@@ -111,11 +115,10 @@ async function waitForRows({ log, store, signal }: ReloadOptions, partition: num
 
 /** The answer in as many parts as it takes; what no event can hold is told, and its windows stay as they are. */
 function answerRecords({ codec }: ReloadOptions, request: Request, day: RawDay, previous: DayReloaded['previous']): NewRecord[] {
-  const { record, asked } = request;
-  const causes = `${record.headers.id} ${REQUESTS}/${record.partition}:${record.offset}-${record.offset}`;
+  const { record, number, asked } = request;
   const parts = partsOfDay(codec, asked, day, previous);
   return parts.flatMap(({ bytes, fromMs, heldBack }, i) => {
-    const headers = { ...answerHeaders(record.offset, parts.length - 1 - i), knownAtMs: asked.knownAtMs, causes };
+    const headers = { ...answerHeaders(record, number, parts.length - 1 - i), knownAtMs: asked.knownAtMs };
     const place = { key: record.key, partition: record.partition };
     const answer = { ...place, topic: ANSWERS, value: bytes, headers: { ...headers, type: 'DayReloaded' } };
     if (heldBack === null) return [answer];

@@ -91,7 +91,8 @@ async function comparePartition(
   }
 }
 
-function canonicalOf({ codec }: Side, record: LogRecord): Buffer {
+/** Canonical bytes, less what a rejected event tells of the log it stands in. */
+export function canonicalOf({ codec }: Pick<Side, 'codec'>, record: LogRecord): Buffer {
   return canonicalBytes(ofAnyLog(codec, record), (id) => codec.fingerprintOf(id));
 }
 

@@ -248,7 +248,7 @@ export class Task {
     this.stepBytes += record.value.length;
     this.positions[record.topic] = record.offset + 1;
     if (endsAnswer(record)) {
-      this.positions[REQUESTS] = nextRequest(record);
+      this.positions[REQUESTS] = nextRequest(record).offset;
       this.awaitedReloads--;
     }
     for (let i = before; i < this.drive.outputs.length; i++) if (this.drive.outputs[i].topic === REQUESTS) this.awaitedReloads++;

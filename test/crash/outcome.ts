@@ -1,10 +1,10 @@
 /** What came out of a run, in digests that two runs have in common where they gave the same. */
 import { hash } from 'node:crypto';
 import { PROJECTIONS } from '../../projections/list.ts';
+import { canonicalOf } from '../../replay/compare.ts';
 import { PARTITION_COUNT } from '../../streams/limits.ts';
 import { isConnectionLost } from '../../streams/retry.ts';
 import { TOPICS } from '../../streams/topics.ts';
-import { canonicalBytes } from '../../streams/verify.ts';
 import type { Tools } from './roles.ts';
 
 /** Digests of all derived events by topic and partition, of all rows by table, and of what the API answers. */
@@ -37,7 +37,7 @@ export async function outcomeOf({ log, codec, store }: Tools, hasHoles: boolean)
       for (let offset = 0; ; ) {
         const { records, nextOffset } = await log.read({ topic, partition }, offset, { maxRecords: 10_000, maxBytes: 8 * 1024 * 1024 });
         if (nextOffset === offset) break;
-        for (const record of records) all.push(canonicalBytes(record, (id) => codec.fingerprintOf(id)));
+        for (const record of records) all.push(canonicalOf({ codec }, record));
         offset = nextOffset;
       }
       outcome.set(`${topic}/${partition}`, `${all.length} ${hash('sha256', Buffer.concat(all))}`);
