@@ -21,7 +21,7 @@ import { lookAtAll } from './kafka-look.ts';
 import { KafkaReader } from './kafka-reader.ts';
 import type { KafkaSettings } from './kafka-settings.ts';
 import { KafkaSources, sourceMarks } from './kafka-sources.ts';
-import { createTopics, type KeepingOptions, ownTopicName, topicName, type WantedTopic, wantedTopics, withAdmin } from './kafka-topics.ts';
+import { type KeepingOptions, makeTopics, ownTopicName, topicName, type WantedTopic, wantedTopics } from './kafka-topics.ts';
 import { type Lane, TransactionWriter, type Written } from './kafka-transaction.ts';
 import { KafkaWatch } from './kafka-watch.ts';
 import { HOUR_MS } from './limits.ts';
@@ -54,7 +54,7 @@ export async function openKafkaLog({ settings, namespace, topics = TOPICS, ...ke
   const cluster = new KafkaCluster(settings, `iflex ${namespace}`);
   try {
     await checkTransactions(cluster);
-    await prepareTopics(cluster, settings, wanted, { compactionLagMs: HOUR_MS, ...keeping });
+    await prepareTopics(cluster, wanted, { compactionLagMs: HOUR_MS, ...keeping });
     return new KafkaLog(cluster, namespace, topics);
   } catch (error) {
     await cluster.close();
@@ -74,17 +74,9 @@ async function checkTransactions(cluster: KafkaCluster): Promise<void> {
 }
 
 /** Makes missing topics; refuses those that have another number of partitions. */
-async function prepareTopics(cluster: KafkaCluster, settings: KafkaSettings, wanted: readonly WantedTopic[], keeping: KeepingOptions) {
-  const names = wanted.map(({ name }) => name);
-  const look = () => cluster.refresh(names);
-  await look().catch(async () => {
-    await withAdmin(settings, async (admin) => {
-      const there = new Set(await admin.listTopics());
-      const missing = wanted.filter(({ name }) => !there.has(name));
-      await createTopics(admin, missing, keeping);
-    });
-    await cluster.untilDone(look, { withinMs: OPEN_WITHIN_MS });
-  });
+async function prepareTopics(cluster: KafkaCluster, wanted: readonly WantedTopic[], keeping: KeepingOptions) {
+  const look = cluster.refresh(wanted.map(({ name }) => name));
+  await look.catch(() => makeTopics(cluster, wanted, { keeping, withinMs: OPEN_WITHIN_MS }));
   for (const { name, partitions } of wanted) {
     const made = cluster.partitionCount(name);
     if (made !== partitions)

@@ -1,20 +1,19 @@
-/** Topics of a namespace on Kafka: their names, settings, and making them. The one importer of kafkajs, for its admin client. */
+/** Topics of a namespace on Kafka: their names, settings, and making and deleting them. */
 import {
+  ConfigResourceTypes,
+  createTopicsV7,
   deleteTopicsV6,
+  describeConfigsV4,
   IncrementalAlterConfigOperationTypes,
   incrementalAlterConfigsV1,
   metadataV12,
-  ConfigResourceTypes as ResourceTypes,
   ResponseError,
 } from '@platformatic/kafka';
-import kafkajs, { type Admin, type KafkaConfig } from 'kafkajs';
 import { IflexError } from './errors.ts';
-import { BrokerError, isPassing, type KafkaCluster } from './kafka-cluster.ts';
+import { BrokerError, isPassing, KafkaCluster } from './kafka-cluster.ts';
 import type { KafkaSettings } from './kafka-settings.ts';
 import { MAX_BATCH_BYTES } from './limits.ts';
 import type { Topic } from './topics.ts';
-
-const { ConfigResourceTypes, Kafka, KafkaJSAggregateError, logLevel } = kafkajs;
 
 /** What the log keeps for itself, beside the events. */
 export const OWN_TOPICS = {
@@ -63,6 +62,7 @@ const ADMIN_WITHIN_MS = 30_000;
 /** Who only looks is told soon where no broker answers. */
 const LOOK_WITHIN_MS = 5_000;
 const UNKNOWN_TOPIC = 3;
+const TOPIC_ALREADY_EXISTS = 36;
 
 export function topicName(namespace: string, topic: string): string {
   return `${namespace}.${topic}`;
@@ -105,7 +105,7 @@ export async function deleteTopics(cluster: KafkaCluster, names: readonly string
   await cluster.untilDone(
     async () => {
       const { responses } = await answerOf(cluster.sendToAny(deleteTopicsV6.api, asked, ADMIN_WITHIN_MS));
-      for (const { name, errorCode } of responses) if (errorCode !== UNKNOWN_TOPIC) checkAnswer(errorCode, `the deletion of ${name}`);
+      for (const { name, errorCode } of responses) if (errorCode !== UNKNOWN_TOPIC) checkAnswer(errorCode, `to delete ${name}`);
     },
     { withinMs },
   );
@@ -129,89 +129,51 @@ function checkAnswer(errorCode: number, what: string): void {
   throw new IflexError('CONFIG_INVALID', `Kafka refuses ${what}: ${error.id}.`, {}, error);
 }
 
-/** Does something with an admin client, and closes it. */
-export async function withAdmin<T>(settings: KafkaSettings, work: (admin: Admin) => Promise<T>): Promise<T> {
-  const admin = new Kafka(clientConfig(settings)).admin();
-  const warn = muteTimerWarning();
-  try {
-    await admin.connect();
-    return await work(admin);
-  } catch (error) {
-    if (error instanceof IflexError) throw error;
-    const { name, message } = error as Error;
-    if (/Connection|BrokerNotFound|Timeout|NumberOfRetries|Metadata/.test(name))
-      throw new IflexError(
-        'KAFKA_UNREACHABLE',
-        `Kafka does not answer: ${message}. Check KAFKA_BROKERS and that the brokers run.`,
-        {},
-        error,
-      );
-    throw new IflexError('CONFIG_INVALID', `Kafka refuses: ${message}`, {}, error);
-  } finally {
-    await admin.disconnect();
-    process.emitWarning = warn;
-  }
-}
-
-/** kafkajs sets timers to times that have passed, of which Node warns; gives what it put another function in the place of. */
-function muteTimerWarning(): typeof process.emitWarning {
-  const warn = process.emitWarning;
-  process.emitWarning = ((warning: string | Error, ...rest: unknown[]) => {
-    if (rest[0] !== 'TimeoutNegativeWarning') (warn as (...given: unknown[]) => void)(warning, ...rest);
-  }) as typeof process.emitWarning;
-  return warn;
-}
-
-function clientConfig({ brokers, tls, sasl }: KafkaSettings): KafkaConfig {
-  return {
-    brokers,
-    clientId: 'iflex',
-    logLevel: logLevel.NOTHING,
-    connectionTimeout: 5_000,
-    requestTimeout: ADMIN_WITHIN_MS,
-    retry: { initialRetryTime: 50, retries: 6 },
-    ...(tls && { ssl: tls }),
-    ...(sasl && { sasl: { ...sasl, mechanism: sasl.mechanism.toLowerCase() } as KafkaConfig['sasl'] }),
-  };
-}
-
-/** Makes the topics that are missing. Whoever else makes them at the same time is welcome. */
-export async function createTopics(
-  admin: Admin,
-  missing: readonly WantedTopic[],
-  { replicationFactor = -1 }: KeepingOptions,
+/** Makes the topics that are missing. Whoever else makes or deletes them at the same time is welcome. */
+export async function makeTopics(
+  cluster: KafkaCluster,
+  wanted: readonly WantedTopic[],
+  { keeping, withinMs }: { keeping: KeepingOptions; withinMs: number },
 ): Promise<void> {
-  if (missing.length === 0) return;
-  const topics = missing.map(({ name, partitions, settings }) => ({
-    topic: name,
+  const names = wanted.map(({ name }) => name);
+  await cluster.untilDone(
+    async () => {
+      const there = new Set(await listTopics(cluster));
+      const missing = wanted.filter(({ name }) => !there.has(name));
+      if (missing.length > 0) await createTopics(cluster, missing, keeping);
+      await cluster.refresh(names);
+    },
+    { withinMs },
+  );
+}
+
+async function createTopics(cluster: KafkaCluster, missing: readonly WantedTopic[], { replicationFactor = -1 }: KeepingOptions) {
+  const asked = missing.map(({ name, partitions, settings }) => ({
+    name,
     numPartitions: partitions,
     replicationFactor,
-    configEntries: Object.entries(settings).map(([key, value]) => ({ name: key, value })),
+    assignments: [],
+    configs: Object.entries(settings).map(([key, value]) => ({ name: key, value })),
   }));
-  try {
-    await admin.createTopics({ topics, waitForLeaders: false, timeout: ADMIN_WITHIN_MS });
-  } catch (error) {
-    const errors = error instanceof KafkaJSAggregateError ? error.errors : [error];
-    if (!errors.every((each) => (each as { type?: string }).type === 'TOPIC_ALREADY_EXISTS')) throw error;
-  }
+  const { topics } = await answerOf(cluster.sendToAny(createTopicsV7.api, asked, ADMIN_WITHIN_MS, false));
+  for (const { name, errorCode } of topics) if (errorCode !== TOPIC_ALREADY_EXISTS) checkAnswer(errorCode, `to make ${name}`);
 }
 
 /** Compares topics with what is wanted; of settings only those that the table names. */
-async function driftOf(admin: Admin, wanted: readonly WantedTopic[]): Promise<TopicDrift[]> {
-  const there = new Set(await admin.listTopics());
-  const present = wanted.filter(({ name }) => there.has(name));
-  if (present.length === 0) return wanted.map(({ name }) => ({ topic: name, partitions: null, settings: [] }));
-  const { topics } = await admin.fetchTopicMetadata({ topics: present.map(({ name }) => name) });
-  const counts = new Map(topics.map(({ name, partitions }) => [name, partitions.length]));
-  const { resources } = await admin.describeConfigs({
-    includeSynonyms: false,
-    resources: present.map(({ name, settings }) => ({ type: ConfigResourceTypes.TOPIC, name, configNames: Object.keys(settings) })),
-  });
-  const found = new Map(resources.map(({ resourceName, configEntries }) => [resourceName, configEntries]));
+async function driftOf(cluster: KafkaCluster, wanted: readonly WantedTopic[]): Promise<TopicDrift[]> {
+  const names = wanted.map(({ name }) => name);
+  const { topics } = await answerOf(cluster.sendToAny(metadataV12.api, names, false, false));
+  for (const { name, errorCode } of topics) if (errorCode !== UNKNOWN_TOPIC) checkAnswer(errorCode, `to tell of ${name}`);
+  const counts = new Map(topics.flatMap(({ name, errorCode, partitions }) => (errorCode === 0 ? [[name, partitions.length]] : [])));
+  const found = await readSettings(
+    cluster,
+    wanted.filter(({ name }) => counts.has(name)),
+  );
   return wanted.map(({ name, partitions, settings }) => {
     const is = counts.get(name);
-    if (is === undefined) return { topic: name, partitions: null, settings: [] };
-    const entries = new Map(found.get(name)?.map(({ configName, configValue }) => [configName, configValue]));
+    const entries = found.get(name);
+    // One that went between the two questions is missing as well.
+    if (is === undefined || entries === undefined) return { topic: name, partitions: null, settings: [] };
     const differing = Object.entries(settings).filter(([key, value]) => entries.get(key) !== value);
     return {
       topic: name,
@@ -221,9 +183,32 @@ async function driftOf(admin: Admin, wanted: readonly WantedTopic[]): Promise<To
   });
 }
 
+/** The settings that the table names, by topic; none of a topic that is not there. */
+async function readSettings(
+  cluster: KafkaCluster,
+  present: readonly WantedTopic[],
+): Promise<Map<string, Map<string, string | null | undefined>>> {
+  if (present.length === 0) return new Map();
+  const asked = present.map(({ name, settings }) => ({
+    resourceType: ConfigResourceTypes.TOPIC,
+    resourceName: name,
+    configurationKeys: Object.keys(settings),
+  }));
+  const { results } = await answerOf(cluster.sendToAny(describeConfigsV4.api, asked, false, false));
+  const found = new Map<string, Map<string, string | null | undefined>>();
+  for (const { resourceName, errorCode, configs } of results) {
+    if (errorCode === UNKNOWN_TOPIC) continue;
+    checkAnswer(errorCode, `to tell the settings of ${resourceName}`);
+    found.set(resourceName, new Map(configs.map(({ name, value }) => [name, value])));
+  }
+  return found;
+}
+
 /** What has to be done so that a namespace's topics are as wanted; empty where nothing has. Makes nothing. */
 export async function planTopics(settings: KafkaSettings, wanted: readonly WantedTopic[]): Promise<TopicDrift[]> {
-  const drift = await withAdmin(settings, (admin) => driftOf(admin, wanted));
+  const cluster = new KafkaCluster(settings, 'iflex topics');
+  const look = cluster.untilDone(() => driftOf(cluster, wanted), { withinMs: LOOK_WITHIN_MS });
+  const drift = await look.finally(() => cluster.close());
   return drift.filter(
     ({ partitions, settings: differing }) => partitions === null || partitions.is !== partitions.wanted || differing.length > 0,
   );
@@ -231,24 +216,21 @@ export async function planTopics(settings: KafkaSettings, wanted: readonly Wante
 
 /** Makes what is missing and sets what differs, but no number of partitions: that would move keys to others. */
 export async function applyTopics(
-  settings: KafkaSettings,
   cluster: KafkaCluster,
   wanted: readonly WantedTopic[],
   drift: readonly TopicDrift[],
   keeping: KeepingOptions,
 ): Promise<void> {
   const missing = new Set(drift.filter(({ partitions }) => partitions === null).map(({ topic }) => topic));
-  await withAdmin(settings, (admin) =>
-    createTopics(
-      admin,
-      wanted.filter(({ name }) => missing.has(name)),
-      keeping,
-    ),
+  await makeTopics(
+    cluster,
+    wanted.filter(({ name }) => missing.has(name)),
+    { keeping, withinMs: ADMIN_WITHIN_MS },
   );
   const resources = drift
     .filter((each) => each.settings.length > 0)
     .map(({ topic, settings: differing }) => ({
-      resourceType: ResourceTypes.TOPIC,
+      resourceType: ConfigResourceTypes.TOPIC,
       resourceName: topic,
       configs: differing.map(({ name, wanted: value }) => ({ name, configOperation: IncrementalAlterConfigOperationTypes.SET, value })),
     }));

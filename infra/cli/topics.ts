@@ -103,7 +103,7 @@ async function apply({ namespace, yes }: { namespace: string; yes?: boolean }): 
   if (drift.length === 0) console.log(`The ${wanted.length} topics of "${namespace}" are as the table says.`);
   else if (yes) {
     const cluster = new KafkaCluster(settings, 'iflex topics');
-    await applyTopics(settings, cluster, wanted, drift, keeping).finally(() => cluster.close());
+    await applyTopics(cluster, wanted, drift, keeping).finally(() => cluster.close());
     console.log(fixed.length === 0 ? 'Done.' : 'Done, but for the numbers of partitions.');
   } else console.log('Nothing was changed. Add --yes to do it.');
   if (drift.length > 0 && (!yes || fixed.length > 0)) process.exitCode = 1;

@@ -1,11 +1,13 @@
-/** Dropping namespaces of a Kafka cluster, whoever else does, and looking at them meanwhile. */
+/** Making and dropping namespaces of a Kafka cluster, whoever else does, and looking at them meanwhile. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { KafkaCluster } from '../../streams/kafka-cluster.ts';
 import { openKafkaLog } from '../../streams/kafka-log.ts';
 import { dropKafkaNamespace, listKafkaNamespaces, lookUpKafkaNamespace } from '../../streams/kafka-namespaces.ts';
 import { kafkaSettings } from '../../streams/kafka-settings.ts';
-import { deleteTopics, listTopics } from '../../streams/kafka-topics.ts';
+import { deleteTopics, listTopics, planTopics, wantedTopics } from '../../streams/kafka-topics.ts';
+import { HOUR_MS } from '../../streams/limits.ts';
+import { TOPICS } from '../../streams/topics.ts';
 import { openTestServices } from '../services.ts';
 
 const services = await openTestServices('kafka');
@@ -55,4 +57,31 @@ test('those that are dropped while all are looked at are left out', async () => 
     await dropKafkaNamespace(settings, kept);
     assert.ok(!(await listKafkaNamespaces(settings)).some(({ name }) => name === kept || name === dropped));
   }
+});
+
+test('several who open one namespace at once, some of whose topics are just deleted, all find it whole', async () => {
+  for (let round = 0; round < ROUNDS; round++) {
+    const name = await madeNamespace();
+    const half = (await topicsOf(name)).filter((_, i) => i % 2 === 0);
+    await deleteTopics(cluster, half, WITHIN_MS);
+    // The broker hears of it from the controller.
+    while ((await topicsOf(name)).some((topic) => half.includes(topic)));
+    await Promise.all([1, 2, 3].map(() => madeNamespace(name)));
+    assert.deepEqual(await planTopics(settings, wantedTopics(name, TOPICS, { compactionLagMs: HOUR_MS })), []);
+    await dropKafkaNamespace(settings, name);
+  }
+});
+
+test('topics that are deleted while they are compared with the table are told as missing, or as they were', async () => {
+  const name = await madeNamespace();
+  const wanted = wantedTopics(name, TOPICS, { compactionLagMs: HOUR_MS });
+  let dropped = false;
+  const dropping = dropKafkaNamespace(settings, name).finally(() => {
+    dropped = true;
+  });
+  while (!dropped)
+    for (const { partitions, settings: differing } of await planTopics(settings, wanted))
+      assert.deepEqual([partitions, differing], [null, []]);
+  await dropping;
+  assert.equal((await planTopics(settings, wanted)).length, wanted.length);
 });
