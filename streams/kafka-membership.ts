@@ -14,6 +14,7 @@ import {
   leaveGroupV5,
   syncGroupV5,
 } from '@platformatic/kafka';
+import { IflexError } from './errors.ts';
 import { type BrokerAddress, brokerErrorOf, isPassing, KafkaCluster, kafkaError } from './kafka-cluster.ts';
 import type { KafkaSettings } from './kafka-settings.ts';
 import { MEMBER_HEARTBEAT_MS, MEMBER_SESSION_MS } from './limits.ts';
@@ -34,7 +35,7 @@ export function kafkaMembership(settings: KafkaSettings, namespace: string): Mem
     async follow(crew, signal) {
       // The coordinator shows this name, so it tells members apart.
       const cluster = new KafkaCluster(settings, `iflex ${namespace} ${hostname()} ${process.pid}`);
-      const member = new Member(cluster, taskGroup(namespace));
+      const member = new Member(cluster, taskGroup(namespace), settings.sessionMs ?? MEMBER_SESSION_MS);
       try {
         await member.follow(crew, signal);
       } finally {
@@ -54,13 +55,15 @@ export function taskGroup(namespace: string): string {
 class Member {
   private readonly cluster: KafkaCluster;
   private readonly group: string;
+  private readonly sessionMs: number;
   private coordinator: BrokerAddress | undefined;
   private id = '';
   private generation = -1;
 
-  constructor(cluster: KafkaCluster, group: string) {
+  constructor(cluster: KafkaCluster, group: string, sessionMs: number) {
     this.cluster = cluster;
     this.group = group;
+    this.sessionMs = sessionMs;
   }
 
   async follow(crew: Crew, signal: AbortSignal): Promise<void> {
@@ -91,6 +94,14 @@ class Member {
       return;
     }
     this.coordinator = undefined;
+    if (id === 'INVALID_SESSION_TIMEOUT')
+      throw new IflexError(
+        'CONFIG_INVALID',
+        `The brokers do not allow KAFKA_SESSION_TIMEOUT_MS = ${this.sessionMs}: their bounds are group.min.session.timeout.ms and ` +
+          'group.max.session.timeout.ms.',
+        {},
+        error,
+      );
     if (!isPassing(error)) throw kafkaError(error);
     await patience.afterFailure(kafkaError(error), signal);
   }
@@ -110,8 +121,7 @@ class Member {
 
   private async joinGroup(metadata: Buffer, signal: AbortSignal): Promise<JoinAnswer | undefined> {
     const protocols = [{ name: PROTOCOL, metadata }];
-    const send = () =>
-      this.ask(joinGroupV9.api, this.group, MEMBER_SESSION_MS, MEMBER_SESSION_MS, this.id, null, PROTOCOL_TYPE, protocols, null);
+    const send = () => this.ask(joinGroupV9.api, this.group, this.sessionMs, this.sessionMs, this.id, null, PROTOCOL_TYPE, protocols, null);
     if (this.id === '')
       try {
         const joined = await send();

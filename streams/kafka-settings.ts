@@ -10,9 +10,15 @@ export interface KafkaSettings {
   tls?: TlsOptions;
   /** Of what we write. */
   compression?: Compression;
+  /** A process that shares the tasks and is not heard of for this long is taken for dead: others take its tasks over. */
+  sessionMs?: number;
+  /** false: a pipeline ends no transaction that hangs, but tells of it. */
+  repairHanging?: boolean;
   sasl?: { mechanism: 'PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512'; username: string; password: string };
 }
 
+/** Beyond the longest one a process that died would be missed by nobody for too long; brokers have bounds of their own. */
+const SESSION_MS = { least: 1_000, most: 600_000 };
 const MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const;
 
 /** Undefined where `KAFKA_BROKERS` is not set. Throws CONFIG_INVALID, without showing a password. */
@@ -20,7 +26,7 @@ export function kafkaSettings(env: NodeJS.ProcessEnv = process.env): KafkaSettin
   if (!env.KAFKA_BROKERS) return undefined;
   const brokers = env.KAFKA_BROKERS.split(',').map((each) => each.trim());
   for (const broker of brokers) brokerOf(broker);
-  return { brokers, ...compressionOf(env), ...tlsOf(env), ...saslOf(env) };
+  return { brokers, ...compressionOf(env), ...sessionOf(env), ...repairOf(env), ...tlsOf(env), ...saslOf(env) };
 }
 
 /** Throws CONFIG_INVALID for what is not host:port; a host in brackets is an IPv6 address. */
@@ -37,6 +43,21 @@ function compressionOf({ KAFKA_COMPRESSION: given }: NodeJS.ProcessEnv): Pick<Ka
   const compression = COMPRESSIONS.find((each) => each === given);
   if (!compression) throw new IflexError('CONFIG_INVALID', `KAFKA_COMPRESSION must be one of ${COMPRESSIONS.join(', ')}.`);
   return { compression };
+}
+
+function sessionOf({ KAFKA_SESSION_TIMEOUT_MS: given }: NodeJS.ProcessEnv): Pick<KafkaSettings, 'sessionMs'> {
+  if (given === undefined) return {};
+  const sessionMs = /^\d+$/.test(given) ? Number(given) : 0;
+  const { least, most } = SESSION_MS;
+  if (sessionMs < least || sessionMs > most)
+    throw new IflexError('CONFIG_INVALID', `KAFKA_SESSION_TIMEOUT_MS must be a whole number of milliseconds from ${least} to ${most}.`);
+  return { sessionMs };
+}
+
+function repairOf({ KAFKA_REPAIR_HANGING: given }: NodeJS.ProcessEnv): Pick<KafkaSettings, 'repairHanging'> {
+  if (given === undefined) return {};
+  if (!['true', 'false'].includes(given)) throw new IflexError('CONFIG_INVALID', 'KAFKA_REPAIR_HANGING must be true or false.');
+  return { repairHanging: given === 'true' };
 }
 
 function tlsOf(env: NodeJS.ProcessEnv): Pick<KafkaSettings, 'tls'> {

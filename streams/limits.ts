@@ -20,7 +20,7 @@ export const MAX_BATCH_RECORDS = 10_000;
 export const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 /** A transaction on Kafka that is not ended within this is ended by the broker; so long may a writer that froze hold others up. */
 export const TRANSACTION_TIMEOUT_MS = 15_000;
-/** A process that shares the tasks and is not heard of for this long is taken for dead: others take its tasks over. */
+/** A process that shares the tasks and is not heard of for this long is taken for dead, where no other time is set. */
 export const MEMBER_SESSION_MS = 10_000;
 /** So often it says that it is there, and hears whether tasks move. */
 export const MEMBER_HEARTBEAT_MS = 500;

@@ -108,7 +108,7 @@ const FOLDERS = ['schemas', 'streams', 'processors', 'projections', 'api', 'infr
 function stagesOf(what: string): Stage[] {
   if (what === 'check') return [...check(), pure()];
   if (what === 'soak') return [tests('soak', testFiles(/\.soak\.ts$/), { isolated: true, concurrency: 1, limitMinutes: 180 })];
-  if (what === 'services') return [services()];
+  if (what === 'services') return [services(), crashes()];
   if (what === 'test') return [...check(), pure(), engine(), ...outside()];
   console.error('Usage: node test/run.js [check|test|services|soak]');
   process.exit(2);
@@ -124,10 +124,16 @@ const engine = () =>
   tests('tests on the embedded engine', testFiles(/\.engine\.test\.ts$/), { isolated: true, concurrency: 2, limitMinutes: 14 });
 
 /** The shared services (`services.ts`) are started by the first suite that asks, and end with the stage, however it ends. */
-function services(): Stage {
-  const stage = tests('real services', testFiles(/\.services\.test\.ts$/), { isolated: true, concurrency: 1, limitMinutes: 18 });
+function onServices(stage: Stage): Stage {
   return { ...stage, run: (signal) => withServicesOfARun(() => stage.run(signal)) };
 }
+
+const KILLING = /^test\/crash\/.*\.services\.test\.ts$/;
+const services = () =>
+  onServices(tests('real services', testFiles(/\.services\.test\.ts$/, KILLING), { isolated: true, concurrency: 1, limitMinutes: 20 }));
+/** Apart, as it takes longer than all the others together. */
+const crashes = () =>
+  onServices(tests('crashes on real services', testFiles(KILLING), { isolated: true, concurrency: 1, limitMinutes: 45 }));
 
 /** What not every machine has: with CI=true its suites must run, elsewhere they are listed as not run where it is absent. */
 function outside(): Stage[] {

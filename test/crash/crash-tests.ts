@@ -1,13 +1,14 @@
 /** The short form of the crash suite, on any ground. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Arena, type Crash, crash, hasMoved, subjectsOf } from './crashes.ts';
+import { type Arena, type Crash, crash, hasMoved } from './crashes.ts';
+import { subjectsOf } from './subjects.ts';
 
 export function crashTests(arena: Arena, kills: number): void {
   const crashes: Crash[] = [];
-  for (const subject of subjectsOf(arena.ground).keys())
+  for (const subject of subjectsOf(arena.ground))
     for (let seed = 0; seed < kills; seed++)
-      test(`${subject} killed (${seed}): rows, ids and answers as in an undisturbed run`, async () => {
+      test(`${subject.name} killed (${seed}): rows, ids and answers as in an undisturbed run`, async () => {
         const result = await crash(arena, subject, seed);
         crashes.push(result);
         assertWhole(result);

@@ -14,6 +14,8 @@ export interface Ground {
   backend: Backend;
   /** Event time per wall time of the importer: such that positions move for long enough that kills come meanwhile. */
   speed: number;
+  /** How many processes share the tasks, beside one that runs them all. */
+  memberCounts: readonly number[];
   /** By the name under which results show it. */
   outages: Readonly<Record<string, Outage>>;
   /** What an operator does where a run stalls after an outage; returns how many transactions had to be ended by hand. */
@@ -23,5 +25,5 @@ export interface Ground {
 /** Everything in the embedded engine, which is started again by whoever keeps it. */
 export function embeddedGround(kept: KeptServer): Ground {
   const strike = async () => void process.kill(kept.server().serverPid, 'SIGKILL');
-  return { backend: { url: kept.server().url }, speed: 200_000, outages: { postgres: { strike } } };
+  return { backend: { url: kept.server().url }, speed: 200_000, memberCounts: [], outages: { postgres: { strike } } };
 }

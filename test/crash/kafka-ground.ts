@@ -9,12 +9,20 @@ import { registrySettings } from '../../streams/registry-settings.ts';
 import { killAndRestart, openTestServices, type TestServices } from '../services.ts';
 import type { Ground } from './ground.ts';
 
+/** Each member that dies or freezes is awaited for so long. */
+const SESSION_MS = 2_000;
+
 /** Brings the services up, for the tests of one file. */
 export async function openKafkaGround(): Promise<Ground> {
   const { place, settings } = await openTestServices('kafka', 'apicurio', 'timescaledb');
   return {
-    backend: { url: settings.DATABASE_URL, kafka: kafkaSettings(settings)!, registry: registrySettings(settings)! },
+    backend: {
+      url: settings.DATABASE_URL,
+      kafka: { ...kafkaSettings(settings)!, sessionMs: SESSION_MS },
+      registry: registrySettings(settings)!,
+    },
     speed: 100_000,
+    memberCounts: [2, 3],
     outages: {
       database: { strike: () => killAndRestart(place, 'timescaledb') },
       'broker (SIGKILL)': { strike: () => killAndRestart(place, 'kafka') },

@@ -9,6 +9,7 @@ import { type Build, openProjections, type ProjectionStore } from '../../project
 import { feed } from '../../replay/facts.ts';
 import type { Codec } from '../../schemas/codec.ts';
 import type { EventLog } from '../../streams/event-log.ts';
+import { kafkaMembership } from '../../streams/kafka-membership.ts';
 import { MINUTE_MS } from '../../streams/limits.ts';
 import { keepGoing } from '../../streams/retry.ts';
 import { runTasks } from '../../streams/run.ts';
@@ -27,6 +28,8 @@ export interface Place {
   scenario: ScenarioOptions;
   /** Event time per wall time of the importer. */
   speed: number;
+  /** So many processes share the tasks; default: one runs them all. */
+  members?: number;
 }
 
 /** What a role works with. Fail points are put around the log and the store, never into them. */
@@ -48,8 +51,12 @@ export async function openTools({ backend, namespace }: Place): Promise<Tools> {
 export async function play(role: Part, { log, codec, store }: Tools, place: Place, signal: AbortSignal): Promise<void> {
   if (role === 'importer') return importFacts(log, codec, place, signal);
   if (role === 'pipeline') return playPipeline(log, place, signal);
-  if (role === 'tasks')
-    return runTasks({ log, codec, processors: TOPOLOGY, codeVersion: 'crash', configurationHash: configurationHash(), signal }).stopped;
+  if (role === 'tasks') {
+    const { backend, namespace, members = 1 } = place;
+    const membership = members > 1 ? kafkaMembership(backend.kafka!, namespace) : undefined;
+    const run = { log, codec, processors: TOPOLOGY, codeVersion: 'crash', configurationHash: configurationHash() };
+    return runTasks({ ...run, membership, signal }).stopped;
+  }
   const builds = await openBuilds(store, signal);
   await Promise.all([
     keepGoing(signal, () => projectAnew(log, store, builds, signal)),

@@ -11,6 +11,7 @@ import { TOPOLOGY } from '../../processors/topology.ts';
 import type { EventLog } from '../../streams/event-log.ts';
 import { PARTITION_COUNT } from '../../streams/limits.ts';
 import { isConnectionLost } from '../../streams/retry.ts';
+import { untilShared } from '../streams/task-groups.ts';
 import { ask, questionsOf } from './api.ts';
 import type { ChildOptions } from './child.ts';
 import type { Arena } from './crashes.ts';
@@ -65,6 +66,16 @@ export class Running {
   private add(part: Promise<unknown>): void {
     part.catch(this.fail);
     this.parts.push(part);
+  }
+
+  get members(): number {
+    return this.place.members ?? 1;
+  }
+
+  /** Resolves once so many members have shared the tasks out; where one process runs them all, at once. */
+  async shared(members: number): Promise<void> {
+    const { namespace, backend } = this.place;
+    if (this.members > 1) await untilShared({ settings: backend.kafka!, namespace }, ({ length }) => length === members, this.failed);
   }
 
   here(part: Part): void {

@@ -8,8 +8,9 @@ import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { codeVersion } from '../../infra/code-version.ts';
 import { assertWhole } from './crash-tests.ts';
-import { type Crash, crash, hasMoved, openArena, subjectsOf } from './crashes.ts';
+import { type Crash, crash, hasMoved, openArena } from './crashes.ts';
 import type { Ground } from './ground.ts';
+import { type Subject, subjectsOf } from './subjects.ts';
 
 /** At the start: files may be changed while it goes on. */
 const COMMIT = codeVersion();
@@ -22,26 +23,26 @@ const FIRST_SEED = 1_000;
 export async function soakCrashes(ground: Ground, results: URL): Promise<void> {
   const arena = await openArena(ground, SCENARIO);
   const subjects = subjectsOf(ground);
-  const wanted = KILLS * subjects.size;
+  const wanted = KILLS * subjects.length;
   const crashes: Crash[] = [];
   const writeResults = () => {
     const summary = {
       ...{ commit: COMMIT, scenario: SCENARIO, firstSeed: FIRST_SEED, kills: crashes.length, killsWanted: wanted },
       whilePositionsMoved: crashes.filter(hasMoved).length,
       unequal: crashes.filter(({ differences }) => differences.length > 0),
-      subjects: Object.fromEntries([...subjects].map(([subject, points]) => [subject, summaryOf(crashes, subject, points)])),
+      subjects: Object.fromEntries(subjects.map((subject) => [subject.name, summaryOf(crashes, subject)])),
     };
     writeFileSync(results, `${JSON.stringify(summary, null, 2)}\n`);
   };
   for (let seed = FIRST_SEED; seed < FIRST_SEED + KILLS; seed++)
-    for (const subject of subjects.keys())
-      test(`${subject} killed (${seed}): rows, ids and answers as in an undisturbed run`, async () => {
+    for (const subject of subjects)
+      test(`${subject.name} killed (${seed}): rows, ids and answers as in an undisturbed run`, async () => {
         const result = await crash(arena, subject, seed);
         crashes.push(result);
         writeResults();
         const { when, seconds, differences } = result;
         const outcome = differences.length === 0 ? 'equal' : `${differences.length} differ`;
-        console.error(`${crashes.length} of ${wanted} kills: ${subject} (${seed}, ${when}) ${outcome}, ${seconds.toFixed(1)} s`);
+        console.error(`${crashes.length} of ${wanted} kills: ${subject.name} (${seed}, ${when}) ${outcome}, ${seconds.toFixed(1)} s`);
         assertWhole(result);
       });
   test('most kills came while positions moved', () => {
@@ -49,7 +50,7 @@ export async function soakCrashes(ground: Ground, results: URL): Promise<void> {
   });
 }
 
-function summaryOf(crashes: readonly Crash[], subject: string, points: readonly string[]) {
+function summaryOf(crashes: readonly Crash[], { name: subject, when: points }: Subject) {
   const of = crashes.filter((each) => each.subject === subject);
   const steps = of.map(({ stepsUnderWay }) => stepsUnderWay).filter((count) => count !== null);
   const sum = (count: (each: Crash) => number) => of.reduce((total, each) => total + count(each), 0);
