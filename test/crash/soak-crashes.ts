@@ -1,15 +1,16 @@
 /**
  * The long form of the crash suite, on any ground: fifty kills of each subject (or $IFLEX_SOAK_KILLS), at other seeds than
  * those of the short form. Subjects take turns, and the results are written after each kill, so that a soak that is
- * stopped early says what it has done.
+ * stopped early says what it has done; the next one goes on from there. One that was finished is begun anew.
  */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { codeVersion } from '../../infra/code-version.ts';
 import { assertWhole } from './crash-tests.ts';
 import { type Crash, crash, hasMoved, openArena } from './crashes.ts';
 import type { Ground } from './ground.ts';
+import type { ScenarioOptions } from './scenario.ts';
 import { type Subject, subjectsOf } from './subjects.ts';
 
 /** At the start: files may be changed while it goes on. */
@@ -19,23 +20,36 @@ assert.ok(Number.isInteger(KILLS) && KILLS > 0, 'IFLEX_SOAK_KILLS is a number of
 const SCENARIO = { seed: 2, sites: 4, days: 2 };
 const FIRST_SEED = 1_000;
 
+/** What one soak, or as much of it as was done, showed. */
+interface Soak {
+  commit: string;
+  scenario: ScenarioOptions;
+  firstSeed: number;
+  kills: number;
+  subjects: Record<string, { kills: number }>;
+}
+
 /** `results`: the file that they go to. */
 export async function soakCrashes(ground: Ground, results: URL): Promise<void> {
   const arena = await openArena(ground, SCENARIO);
   const subjects = subjectsOf(ground);
-  const wanted = KILLS * subjects.length;
+  const before = unfinished(results, subjects);
+  const doneBefore = ({ name }: Subject) => before.reduce((sum, soak) => sum + (soak.subjects[name]?.kills ?? 0), 0);
+  const firstSeed = Math.max(FIRST_SEED, ...before.map((soak) => soak.firstSeed + roundsOf(soak)));
+  const wanted = subjects.reduce((sum, subject) => sum + Math.max(0, KILLS - doneBefore(subject)), 0);
   const crashes: Crash[] = [];
   const writeResults = () => {
-    const summary = {
-      ...{ commit: COMMIT, scenario: SCENARIO, firstSeed: FIRST_SEED, kills: crashes.length, killsWanted: wanted },
+    const soak = {
+      ...{ commit: COMMIT, scenario: SCENARIO, firstSeed, kills: crashes.length },
       whilePositionsMoved: crashes.filter(hasMoved).length,
       unequal: crashes.filter(({ differences }) => differences.length > 0),
       subjects: Object.fromEntries(subjects.map((subject) => [subject.name, summaryOf(crashes, subject)])),
     };
-    writeFileSync(results, `${JSON.stringify(summary, null, 2)}\n`);
+    writeFileSync(results, `${JSON.stringify({ soaks: [...before, soak] }, null, 2)}\n`);
   };
-  for (let seed = FIRST_SEED; seed < FIRST_SEED + KILLS; seed++)
-    for (const subject of subjects)
+  for (let round = 0; round < KILLS; round++)
+    for (const subject of subjects.filter((each) => doneBefore(each) + round < KILLS)) {
+      const seed = firstSeed + round;
       test(`${subject.name} killed (${seed}): rows, ids and answers as in an undisturbed run`, async () => {
         const result = await crash(arena, subject, seed);
         crashes.push(result);
@@ -45,10 +59,21 @@ export async function soakCrashes(ground: Ground, results: URL): Promise<void> {
         console.error(`${crashes.length} of ${wanted} kills: ${subject.name} (${seed}, ${when}) ${outcome}, ${seconds.toFixed(1)} s`);
         assertWhole(result);
       });
+    }
   test('most kills came while positions moved', () => {
     assert.ok(crashes.filter(hasMoved).length * 2 > crashes.length);
   });
 }
+
+/** Earlier soaks of the file, where they have not killed every subject as often as wanted. */
+function unfinished(results: URL, subjects: readonly Subject[]): Soak[] {
+  if (!existsSync(results)) return [];
+  const { soaks } = JSON.parse(readFileSync(results, 'utf8')) as { soaks: Soak[] };
+  const done = (name: string) => soaks.reduce((sum, soak) => sum + (soak.subjects[name]?.kills ?? 0), 0);
+  return subjects.every(({ name }) => done(name) >= KILLS) ? [] : soaks;
+}
+
+const roundsOf = ({ subjects }: Soak) => Math.max(...Object.values(subjects).map(({ kills }) => kills));
 
 function summaryOf(crashes: readonly Crash[], { name: subject, when: points }: Subject) {
   const of = crashes.filter((each) => each.subject === subject);
