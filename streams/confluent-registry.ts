@@ -3,6 +3,7 @@
  * namespace, and let through only what is FULL_TRANSITIVE. A schema that differs from a registered one in its
  * documentation alone is not registered again, as it means the same bytes.
  */
+import { setTimeout as pause } from 'node:timers/promises';
 import { Codec, fingerprint, type RegisteredSchema } from '../schemas/codec.ts';
 import { currentSchemas } from '../schemas/files.ts';
 import { IflexError } from './errors.ts';
@@ -25,6 +26,9 @@ export interface ConfluentRegistryOptions {
 type HeldSchema = SubjectVersion & { schema: string };
 
 const LEVEL = 'FULL_TRANSITIVE';
+/** Of what other processes may stand in the way of, with ever longer pauses between. */
+const ATTEMPTS = 4;
+const PAUSE_MS = 50;
 
 /**
  * Registers the current schemas of all written topics where they are missing, and returns a codec that knows every schema
@@ -102,14 +106,18 @@ async function registerSchema(
   return [...found.values()].flat();
 }
 
-/** Returns all versions of the subject. Who registers at the same time is refused like an incompatible change, and looks again. */
+/**
+ * Returns all versions of the subject. Who registers at the same time is refused like an incompatible change, also where
+ * what stood in the way is not kept in the end: so a refusal counts once it was given again with nothing changed meanwhile.
+ */
 async function registerUnder(
   client: RegistryClient,
   subject: string,
   text: string,
   { before, means }: { before: readonly SubjectVersion[]; means(version: SubjectVersion): boolean },
 ): Promise<SubjectVersion[]> {
-  for (let known = before; ; ) {
+  let known = before.length;
+  for (let refused = 1; ; refused++) {
     let refusal: IflexError | undefined;
     try {
       await client.register(subject, text);
@@ -120,20 +128,27 @@ async function registerUnder(
     const now = await client.versions(subject);
     if (now.some(means)) return now;
     if (!refusal) throw new IflexError('SCHEMA_MISMATCH', `The registry did not keep the schema of ${subject} as it was registered.`);
-    if (now.length === known.length) throw refusal;
-    known = now;
+    if (now.length !== known) refused = 0;
+    if (refused === ATTEMPTS) throw refusal;
+    known = now.length;
+    await pause(PAUSE_MS * refused);
   }
 }
 
-/** Sets what changes a subject lets through, where it is something else. */
+/** Sets what changes a subject lets through, where it is something else; again where another process stood in the way. */
 async function holdLevel(client: RegistryClient, subject: string, tell: (line: string) => void): Promise<void> {
   const before = await client.level(subject);
   if (before === LEVEL) return;
-  await client.setLevel(subject, LEVEL);
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    await client.setLevel(subject, LEVEL);
+    if ((await client.level(subject)) === LEVEL) {
+      tell(`The compatibility of the subject ${subject} was ${before ?? 'not set'} and is ${LEVEL} now.`);
+      return;
+    }
+    await pause(PAUSE_MS * attempt);
+  }
   const after = await client.level(subject);
-  if (after !== LEVEL)
-    throw new IflexError('CONFIG_INVALID', `The registry keeps the compatibility ${after} of the subject ${subject}; ${LEVEL} is needed.`);
-  tell(`The compatibility of the subject ${subject} was ${before ?? 'not set'} and is ${LEVEL} now.`);
+  throw new IflexError('CONFIG_INVALID', `The registry keeps the compatibility ${after} of the subject ${subject}; ${LEVEL} is needed.`);
 }
 
 /** Makes all known to the codec. Of several ids that mean a schema, the lowest is what is written: it came first. */

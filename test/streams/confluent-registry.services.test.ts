@@ -54,7 +54,11 @@ describe('a registry of others', () => {
   it('gets every written topic a subject, FULL_TRANSITIVE, also by several processes that open an empty one at once', async () => {
     assert.equal(await levelOf('ticks-value'), undefined);
     const recorded = recordedInMemory();
-    const opened = await Promise.all(Array.from({ length: 4 }, () => open(recorded)));
+    // All are awaited, so that none goes on behind the tests that follow.
+    const settled = await Promise.allSettled(Array.from({ length: 4 }, () => open(recorded)));
+    const failures = settled.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []));
+    if (failures.length > 0) throw new AggregateError(failures, failures.map(String).join('; '));
+    const opened = settled.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
     const current = currentSchemas();
     for (const { name, schema } of written) {
       const { body } = await ask(`/subjects/${name}-value/versions/latest`);

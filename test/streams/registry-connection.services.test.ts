@@ -96,3 +96,31 @@ it('what fails for the time being is tried again: no answer, half of one, a serv
   const codec = await open({ SCHEMA_REGISTRY_URL: addressOf('http', port) });
   assert.deepEqual(codec.registered(), (await open(services.settings)).registered());
 });
+
+it('what another process stood in the way of is done again, and a refusal that is given again is told', async () => {
+  const conflict: Handle = (_, answer) =>
+    answer.writeHead(409, { 'content-type': 'application/json' }).end('{"error_code":409,"message":"already exists"}');
+  const refusing = (method: string, path: RegExp, times: number): Handle => {
+    let left = times;
+    return (incoming, answer) =>
+      incoming.method === method && path.test(incoming.url!) && left-- > 0 ? conflict(incoming, answer) : pass(incoming, answer);
+  };
+  const opened = async (handle: Handle) => open({ SCHEMA_REGISTRY_URL: addressOf('http', await listen(createServer(handle))) });
+  const ask = (path: string, method: string) => fetch(`${behind.href}${path}`, { method });
+  const codec = await open(services.settings);
+  for (const [method, path] of [
+    ['POST', /subjects\/ticks-value\/versions/],
+    ['PUT', /config\/ticks-value/],
+  ] as const) {
+    // Nothing of it is there, so that it is registered, and its level set.
+    assert.equal((await ask('/subjects/ticks-value', 'DELETE')).status, 200);
+    const again = await opened(refusing(method, path, 1));
+    assert.deepEqual(again.registered(), codec.registered());
+  }
+  assert.equal((await ask('/subjects/ticks-value', 'DELETE')).status, 200);
+  await assert.rejects(opened(refusing('POST', /subjects\/ticks-value\/versions/, Number.POSITIVE_INFINITY)), {
+    code: 'SCHEMA_INCOMPATIBLE',
+    message: /already exists/,
+  });
+  await open(services.settings);
+});
