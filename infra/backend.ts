@@ -8,6 +8,7 @@ import type { EventLog } from '../streams/event-log.ts';
 import { KafkaCluster } from '../streams/kafka-cluster.ts';
 import { openKafkaLog } from '../streams/kafka-log.ts';
 import { dropKafkaNamespace, listKafkaNamespaces, lookUpKafkaNamespace } from '../streams/kafka-namespaces.ts';
+import type { HangingFound } from '../streams/kafka-repair.ts';
 import { kafkaRecordedSchemas } from '../streams/kafka-schemas.ts';
 import { type KafkaSettings, kafkaSettings } from '../streams/kafka-settings.ts';
 import {
@@ -38,9 +39,10 @@ export function backendOf(url: string): Backend {
   return { url, ...(kafka && { kafka }), ...(registry && { registry }) };
 }
 
-export async function openLog({ url, kafka }: Backend, namespace: string): Promise<EventLog> {
+/** `onHanging`: as of the log on Kafka. */
+export async function openLog({ url, kafka }: Backend, namespace: string, onHanging?: (found: HangingFound) => void): Promise<EventLog> {
   if (!kafka) return openPostgresLog({ url, namespace });
-  const log = await openKafkaLog({ settings: kafka, namespace });
+  const log = await openKafkaLog({ settings: kafka, namespace, ...(onHanging && { onHanging }) });
   try {
     await createNamespaceSchema(url, namespace, log.id);
   } catch (error) {

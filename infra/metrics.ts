@@ -9,6 +9,7 @@ import type { EventLog } from '../streams/event-log.ts';
 import { PARTITION_COUNT } from '../streams/limits.ts';
 import type { Pool } from '../streams/postgres.ts';
 import { TOPICS } from '../streams/topics.ts';
+import { countHanging } from './hanging-tally.ts';
 import { createRejectedCounter } from './rejected-counter.ts';
 
 export interface ServiceDeps {
@@ -20,6 +21,8 @@ export interface ServiceDeps {
   /** Fact topics that the tasks take in. */
   taskTopics: readonly string[];
   nowMs: () => number;
+  /** How many transactions that hung this process has ended, or left, by outcome. */
+  hanging?: Readonly<Record<string, number>>;
 }
 
 const SECONDS_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -36,6 +39,7 @@ export function createService(deps: ServiceDeps): Service {
     buckets: SECONDS_BUCKETS,
     registers: [registry],
   });
+  if (deps.hanging) countHanging(registry, deps.hanging);
   const gauges = createGauges(registry);
   const countRejected = createRejectedCounter(deps.pool);
   return {

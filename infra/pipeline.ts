@@ -11,6 +11,7 @@ import type { Codec } from '../schemas/codec.ts';
 import { type ClockOptions, runClock } from '../streams/adapters/clock.ts';
 import type { EventLog, Positions } from '../streams/event-log.ts';
 import { kafkaMembership } from '../streams/kafka-membership.ts';
+import type { HangingFound } from '../streams/kafka-repair.ts';
 import {
   GRACE_MS,
   HOT_MS,
@@ -67,6 +68,8 @@ export interface PipelineOptions extends Backend {
   maintainEveryMs?: number;
   /** Rows that are let go after a time, and who is told; default: none. */
   retention?: Pick<RetentionOptions, 'kept' | 'tell'>;
+  /** Is told of transactions on Kafka that hang, which are ended where that is safe; default: they are left. */
+  onHanging?: (found: HangingFound) => void;
 }
 
 export interface Pipeline {
@@ -174,8 +177,8 @@ type Opened = Pick<Pipeline, 'log' | 'codec' | 'store' | 'builds'>;
 
 /** Makes what is not there yet. */
 async function openParts(options: PipelineOptions, closing: Closing): Promise<Opened> {
-  const { url, namespace, retention } = options;
-  const log = await openLog(options, namespace);
+  const { url, namespace, retention, onHanging } = options;
+  const log = await openLog(options, namespace, rolesOf(options).length > 0 ? onHanging : undefined);
   closing.push(() => log.close());
   const codec = await openCodec(options, namespace);
   const store = await openProjections(url, namespace, codec);

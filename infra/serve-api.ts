@@ -11,7 +11,7 @@ import { verifyToken } from '../streams/security/token.ts';
 import { createTokenList, tokenCounts } from '../streams/security/token-list.ts';
 import { type Backend, findNamespace, openLog } from './backend.ts';
 import { codeVersion } from './code-version.ts';
-import { createService } from './metrics.ts';
+import { createService, type ServiceDeps } from './metrics.ts';
 import { openReplicaPool, readReplicaUrl } from './read-replica.ts';
 import { tokenSecret } from './token-secret.ts';
 
@@ -30,11 +30,15 @@ export interface ServeOptions {
   logger?: ApiDeps['logger'];
   /** Address of a read-only copy of the database for all questions; default: that of DATABASE_READ_URL, if any. */
   replicaUrl?: string;
+  /** For the metrics: how many transactions that hung this process has ended, or left, by outcome. */
+  hanging?: ServiceDeps['hanging'];
 }
 
 /** Opens what the API of an existing namespace needs; throws NOT_FOUND where there is no such namespace. */
-export async function openApi(options: Pick<ServeOptions, 'backend' | 'namespace' | 'logger' | 'replicaUrl'> & { secret?: Uint8Array }) {
-  const { backend, namespace, logger = { level: 'warn' }, secret = tokenSecret(), replicaUrl = readReplicaUrl() } = options;
+export async function openApi(
+  options: Pick<ServeOptions, 'backend' | 'namespace' | 'logger' | 'replicaUrl' | 'hanging'> & { secret?: Uint8Array },
+) {
+  const { backend, namespace, hanging, logger = { level: 'warn' }, secret = tokenSecret(), replicaUrl = readReplicaUrl() } = options;
   await findNamespace(backend, namespace);
   // Tokens are asked of the database itself: one that was revoked counts no more at once, however late a replica is.
   const own = await openReadPool(backend.url, namespace);
@@ -46,7 +50,14 @@ export async function openApi(options: Pick<ServeOptions, 'backend' | 'namespace
     const claim = verifyToken(token, secret, Date.now());
     return claim !== null && (await tokenCounts(own, claim.tokenId)) ? claim : null;
   };
-  const service = createService({ log, pool, isReplica: pool !== own, taskTopics: taskTopics(), nowMs: Date.now });
+  const service = createService({
+    log,
+    pool,
+    isReplica: pool !== own,
+    taskTopics: taskTopics(),
+    nowMs: Date.now,
+    ...(hanging && { hanging }),
+  });
   const schemas = backend.registry && heldSchemas(backend.registry);
   const app = await buildServer({ pool, ...(schemas && { schemas }), subjectOf, service, version: codeVersion(), logger });
   const close = async () => {

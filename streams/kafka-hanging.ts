@@ -20,7 +20,17 @@ export interface OpenTransaction extends TopicPartition {
   lastWriteMs: number;
   /** Whose it is, and since when; null where no coordinator has it under way, so that it hangs. */
   transaction: { id: string; startedMs: number; timeoutMs: number } | null;
+  /**
+   * Whether a coordinator says that the producer has a later epoch, and nothing of it is being ended. With each
+   * transaction that ends (KIP-890), and with each producer that takes an id over, the epoch ascends: nobody can commit it
+   * any more, and all marks of it that will ever come have come.
+   */
+  isOver: boolean;
 }
+
+const ANSWER_WITHIN_MS = 30_000;
+
+type Unended = Omit<OpenTransaction, 'transaction' | 'isOver'>;
 
 /** All open transactions in partitions whose readers wait. */
 export async function findOpenTransactions(
@@ -28,9 +38,28 @@ export async function findOpenTransactions(
   reader: KafkaReader,
   places: readonly TopicPartition[],
 ): Promise<OpenTransaction[]> {
+  const found: OpenTransaction[] = [];
+  for (const each of await unendedIn(cluster, reader, places)) found.push({ ...each, ...(await ownerOf(cluster, each)) });
+  return found;
+}
+
+/** Where a producer has a transaction open, and up to where readers wait for it. */
+export async function placesHeldBy(
+  producerId: bigint,
+  cluster: KafkaCluster,
+  reader: KafkaReader,
+  places: readonly TopicPartition[],
+): Promise<(TopicPartition & { endOffset: number })[]> {
+  const topics = new Set(places.map(({ topic }) => topic));
+  const unended = await cluster.untilDone(() => unendedIn(cluster, reader, places), { topics, withinMs: ANSWER_WITHIN_MS });
+  const own = unended.filter((each) => each.producerId === producerId);
+  return own.map(({ topic, partition, firstOffset }) => ({ topic, partition, endOffset: firstOffset + 1 }));
+}
+
+async function unendedIn(cluster: KafkaCluster, reader: KafkaReader, places: readonly TopicPartition[]): Promise<Unended[]> {
   const [ends, marks] = await Promise.all([reader.ends(places), reader.highWatermarks(places)]);
   const held = places.flatMap((place, i) => (ends[i] < marks[i] ? [{ ...place, heldBack: marks[i] - ends[i] }] : []));
-  const found: OpenTransaction[] = [];
+  const found: Unended[] = [];
   for (const [node, of] of await cluster.byLeader(held)) {
     const asked = of.map(({ topic, partition }) => ({ name: topic, partitionIndexes: [partition] }));
     const { topics } = await cluster.sendToNode('any', node, describeProducersV0.api, asked);
@@ -47,29 +76,35 @@ export async function findOpenTransactions(
             firstOffset: Number(producer.currentTxnStartOffset),
             heldBack: held.find((each) => placeOf(each) === placeOf(place))?.heldBack ?? 0,
             lastWriteMs: Number(producer.lastTimestamp),
-            transaction: await ownerOf(cluster, producer.producerId, place),
           });
         }
   }
   return found;
 }
 
-/** The transaction that a coordinator has under way for a producer with this partition in it. */
+/** While a transaction is being ended, its coordinator no longer names the partitions that have their mark, or that it gave up. */
+const ENDING = /^Prepare/;
+
+/** What coordinators say of a producer that has a transaction open in a partition. */
 async function ownerOf(
   cluster: KafkaCluster,
-  producerId: bigint,
-  { topic, partition }: TopicPartition,
-): Promise<OpenTransaction['transaction']> {
+  { producerId, producerEpoch, topic, partition }: Unended,
+): Promise<Pick<OpenTransaction, 'transaction' | 'isOver'>> {
+  let isOver = false;
   for (const node of cluster.nodes()) {
     const { transactionStates: listed } = await cluster.sendToNode('any', node, listTransactionsV1.api, [], [producerId], -1n, null);
     if (listed.length === 0) continue;
     const ids = listed.map(({ transactionalId }) => transactionalId);
     const { transactionStates: described } = await cluster.sendToNode('any', node, describeTransactionsV0.api, ids);
-    for (const each of described)
-      if (each.topics.some((of) => of.topic === topic && of.partitions.includes(partition)))
-        return { id: each.transactionalId, startedMs: Number(each.transactionStartTimeMs), timeoutMs: each.transactionTimeoutMs };
+    for (const each of described) {
+      if (ENDING.test(each.transactionState) || each.topics.some((of) => of.topic === topic && of.partitions.includes(partition))) {
+        const { transactionalId: id, transactionStartTimeMs, transactionTimeoutMs: timeoutMs } = each;
+        return { transaction: { id, startedMs: Number(transactionStartTimeMs), timeoutMs }, isOver: false };
+      }
+      if (each.producerId === producerId && each.producerEpoch > producerEpoch) isOver = true;
+    }
   }
-  return null;
+  return { transaction: null, isOver };
 }
 
 /**

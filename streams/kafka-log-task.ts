@@ -8,6 +8,7 @@ import { groupByPartition, type TopicTable } from './append-groups.ts';
 import { IflexError } from './errors.ts';
 import type { KeptSnapshot, LogRecord, Positions, Step, StepJournalEntry, TaskHandle, TaskState, TopicPartition } from './event-log.ts';
 import type { KafkaCluster } from './kafka-cluster.ts';
+import { placesHeldBy } from './kafka-hanging.ts';
 import type { KafkaReader } from './kafka-reader.ts';
 import type { WireRecord } from './kafka-records.ts';
 import { type OwnTopic, ownTopicName, topicName } from './kafka-topics.ts';
@@ -52,13 +53,15 @@ export interface SnapshotEntry extends SnapshotPlace {
 
 /** State and snapshots are cut into records of at most this. */
 const PART_BYTES = 512 * 1024;
+/** Topics of the log itself that a step writes to, beside the journal. */
+const STEP_TOPICS = ['deltas', 'snapshots', 'snapshot-index'] as const;
 const DELETE_WITHIN_MS = 10_000;
 
 /** Shuts every earlier owner out, then reads the state. */
 export async function takeKafkaTask(place: KafkaTaskPlace, partition: number): Promise<TaskHandle> {
   const writer = new TransactionWriter(place.cluster, `${place.namespace}.task.${partition}`);
   await writer.open();
-  await journalDecided(place, partition);
+  await formerDecided(place, partition, writer);
   const line = await lastLine(place, partition);
   const [snapshot, deltas, kept] = await Promise.all([
     line?.snapshot ? readSnapshot(place, partition, line.snapshot) : null,
@@ -79,13 +82,24 @@ export async function takeKafkaTask(place: KafkaTaskPlace, partition: number): P
 }
 
 /**
- * The former owner's transaction has ended, yet its mark may be missing here, so that a step that counts could not be read
- * and would be done twice. Throws KAFKA_STALLED where it stays so.
+ * The former owner's transaction has ended, yet its mark may be missing somewhere. In the journal, a step that counts could
+ * not be read, and would be done twice. Elsewhere, the next transaction of the same producer would take along what was
+ * aborted, and commit it. Throws KAFKA_STALLED where a mark stays missing.
  */
-async function journalDecided({ reader, namespace }: ReadPlace, partition: number): Promise<void> {
-  const journal = ownPlace({ namespace }, 'journal', partition);
+async function formerDecided(place: KafkaTaskPlace, partition: number, { producerId }: TransactionWriter): Promise<void> {
+  const { cluster, reader, namespace, topics } = place;
+  const journal = ownPlace(place, 'journal', partition);
   const [endOffset] = await reader.highWatermarks([journal]);
   await reader.untilDecided([{ ...journal, endOffset }]);
+  const derived = topics.all().filter(({ kind }) => kind === 'derived');
+  const written = [
+    // An event that was set aside lies in the partition of its key.
+    ...derived.flatMap(({ name, partitions }) =>
+      Array.from({ length: partitions }, (_, each) => ({ topic: topicName(namespace, name), partition: each })),
+    ),
+    ...STEP_TOPICS.map((topic) => ownPlace(place, topic, partition)),
+  ];
+  await reader.untilDecided(await placesHeldBy(producerId, cluster, reader, written));
 }
 
 class KafkaTask {

@@ -19,6 +19,7 @@ import { KafkaCluster } from './kafka-cluster.ts';
 import { deleteBefore, type KafkaTaskPlace, kafkaJournal, kafkaKeptSnapshot, kafkaTaskPositions, takeKafkaTask } from './kafka-log-task.ts';
 import { lookAtAll } from './kafka-look.ts';
 import { KafkaReader } from './kafka-reader.ts';
+import { type HangingFound, KafkaRepair, type RepairOptions } from './kafka-repair.ts';
 import type { KafkaSettings } from './kafka-settings.ts';
 import { KafkaSources, sourceMarks } from './kafka-sources.ts';
 import { type KeepingOptions, makeTopics, ownTopicName, topicName, type WantedTopic, wantedTopics } from './kafka-topics.ts';
@@ -34,6 +35,8 @@ export interface KafkaLogOptions extends Partial<KeepingOptions> {
   namespace: string;
   /** Other topics than those of the pipeline. */
   topics?: readonly Topic[];
+  /** Is told of transactions that hang, which are ended where that is safe; default: nobody looks after them. */
+  onHanging?: (found: HangingFound) => void;
 }
 
 export interface KafkaEventLog extends EventLog {
@@ -48,14 +51,21 @@ const LONG_WAIT_MS = 5_000;
 const TRANSACTION_VERSION = 2;
 
 /** Opens (and where needed creates) the log of a namespace. Throws CONFIG_INVALID or KAFKA_UNREACHABLE. */
-export async function openKafkaLog({ settings, namespace, topics = TOPICS, ...keeping }: KafkaLogOptions): Promise<KafkaEventLog> {
+export async function openKafkaLog({
+  settings,
+  namespace,
+  topics = TOPICS,
+  onHanging,
+  ...keeping
+}: KafkaLogOptions): Promise<KafkaEventLog> {
   identifier(namespace);
   const wanted = wantedTopics(namespace, topics, { compactionLagMs: HOUR_MS, ...keeping });
   const cluster = new KafkaCluster(settings, `iflex ${namespace}`);
   try {
     await checkTransactions(cluster);
     await prepareTopics(cluster, wanted, { compactionLagMs: HOUR_MS, ...keeping });
-    return new KafkaLog(cluster, namespace, topics);
+    const repair = onHanging && { mayEnd: settings.repairHanging ?? true, onFound: onHanging };
+    return new KafkaLog(cluster, namespace, topics, repair);
   } catch (error) {
     await cluster.close();
     throw error;
@@ -87,6 +97,10 @@ async function prepareTopics(cluster: KafkaCluster, wanted: readonly WantedTopic
   }
 }
 
+function placesOf({ name, partitions }: { name: string; partitions: number }): TopicPartition[] {
+  return Array.from({ length: partitions }, (_, partition) => ({ topic: name, partition }));
+}
+
 class KafkaLog implements KafkaEventLog {
   readonly id: string;
   readonly namespace: string;
@@ -95,23 +109,24 @@ class KafkaLog implements KafkaEventLog {
   private readonly topics: TopicTable;
   private readonly sources: KafkaSources;
   private readonly watch: KafkaWatch;
-  private readonly writerId: string;
   private writer: TransactionWriter | undefined;
+  /** Id of a writer whose latest transaction may not have ended. */
+  private lost: string | undefined;
   private turn: Promise<unknown> = Promise.resolve();
   private readonly closing = new AbortController();
 
-  constructor(cluster: KafkaCluster, namespace: string, topics: readonly Topic[]) {
+  constructor(cluster: KafkaCluster, namespace: string, topics: readonly Topic[], repair?: Pick<RepairOptions, 'mayEnd' | 'onFound'>) {
     this.cluster = cluster;
     this.namespace = namespace;
     this.id = cluster.topicId(ownTopicName(namespace, 'journal'));
-    this.reader = new KafkaReader(cluster);
+    const written = wantedTopics(namespace, topics, { compactionLagMs: HOUR_MS }).flatMap(placesOf);
+    const relief = repair && new KafkaRepair({ cluster, reader: new KafkaReader(cluster), places: written, nowMs: Date.now, ...repair });
+    const relieve = relief && (() => relief.attempt());
+    this.reader = new KafkaReader(cluster, relieve);
     this.topics = new TopicTable(topics);
     this.sources = new KafkaSources(this.reader, this.sourcesPlace);
-    const places = topics.flatMap(({ name, partitions }) =>
-      Array.from({ length: partitions }, (_, partition) => ({ topic: topicName(namespace, name), partition })),
-    );
-    this.watch = new KafkaWatch(this.reader, places);
-    this.writerId = `${namespace}.append.${randomUUID()}`;
+    const places = topics.flatMap(({ name, partitions }) => placesOf({ name: topicName(namespace, name), partitions }));
+    this.watch = new KafkaWatch(this.reader, places, relieve);
   }
 
   private get sourcesPlace(): TopicPartition {
@@ -141,6 +156,7 @@ class KafkaLog implements KafkaEventLog {
       try {
         return await this.attemptAppend(groups);
       } catch (given) {
+        this.lost ??= this.writer?.id;
         this.writer = undefined;
         // Nobody else has this writer's id.
         const error =
@@ -169,7 +185,7 @@ class KafkaLog implements KafkaEventLog {
         const own = writer.places().find(({ topic }) => topic === this.sourcesPlace.topic)!;
         await this.sources.catchUpTo(own.firstOffset);
         if (this.sources.overtook(fresh)) {
-          await writer.end(false);
+          await this.reader.untilDecided(await writer.end(false));
           continue;
         }
       }
@@ -178,9 +194,15 @@ class KafkaLog implements KafkaEventLog {
     }
   }
 
+  /**
+   * After a failure the transaction that was under way is ended, and another producer goes on: where the mark of that end
+   * is lost, the next transaction of the same producer would take along what was aborted, and commit it.
+   */
   private async openedWriter(): Promise<TransactionWriter> {
     if (this.writer) return this.writer;
-    const writer = new TransactionWriter(this.cluster, this.writerId);
+    if (this.lost) await new TransactionWriter(this.cluster, this.lost).open();
+    this.lost = undefined;
+    const writer = new TransactionWriter(this.cluster, `${this.namespace}.append.${randomUUID()}`);
     await writer.open();
     return (this.writer = writer);
   }

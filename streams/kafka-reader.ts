@@ -39,11 +39,42 @@ interface Reading extends ReadRequest {
   done: boolean;
 }
 
+/** Waits for the transactions of others to end. */
+export class Waiting {
+  private sinceMs = performance.now();
+  private hasLooked = false;
+  private readonly relieve: (() => Promise<boolean>) | undefined;
+
+  constructor(relieve?: () => Promise<boolean>) {
+    this.relieve = relieve;
+  }
+
+  /**
+   * To be called before each further look. Throws KAFKA_STALLED where the wait has lasted longer than Kafka lets a
+   * transaction be open, and nothing that hung could be ended.
+   */
+  async goOn(places: readonly TopicPartition[]): Promise<void> {
+    if (performance.now() - this.sinceMs <= STALLED_AFTER_MS) return;
+    if (this.hasLooked || !this.relieve) throw stalled(places);
+    this.hasLooked = true;
+    if (!(await this.relieve())) return;
+    this.hasLooked = false;
+    this.sinceMs = performance.now();
+  }
+}
+
 export class KafkaReader {
   private readonly cluster: KafkaCluster;
+  private readonly relieve: (() => Promise<boolean>) | undefined;
 
-  constructor(cluster: KafkaCluster) {
+  /** `relieve` ends what hangs, where it may, and returns whether it ended anything. */
+  constructor(cluster: KafkaCluster, relieve?: () => Promise<boolean>) {
     this.cluster = cluster;
+    this.relieve = relieve;
+  }
+
+  waiting(): Waiting {
+    return new Waiting(this.relieve);
   }
 
   /** One fetch of each partition; waits up to `maxWaitMs` where none has anything. */
@@ -120,11 +151,11 @@ export class KafkaReader {
    */
   async *readToEnd(at: TopicPartition, from: number): AsyncGenerator<LogRecord[]> {
     const [end] = await this.highWatermarks([at]);
-    const started = performance.now();
+    const waiting = this.waiting();
     for (let offset = from; offset < end; ) {
       const { records, nextOffset } = await this.read(at, offset, { maxRecords: Number.MAX_SAFE_INTEGER, maxBytes: MAX_STEP_BYTES });
       if (records.length > 0) yield records;
-      if (nextOffset === offset && performance.now() - started > STALLED_AFTER_MS) throw stalled([at]);
+      if (nextOffset === offset) await waiting.goOn([at]);
       offset = nextOffset;
     }
   }
@@ -176,12 +207,12 @@ export class KafkaReader {
    */
   async untilDecided(places: readonly (TopicPartition & { endOffset: number })[]): Promise<number> {
     const started = performance.now();
+    const waiting = this.waiting();
     for (let left = places, pauseMs = 1; left.length > 0; pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * pauseMs)) {
       const ends = await this.ends(left);
       left = left.filter(({ endOffset }, i) => ends[i] < endOffset);
-      const waitedMs = performance.now() - started;
-      if (left.length === 0) return waitedMs;
-      if (waitedMs > STALLED_AFTER_MS) throw stalled(left);
+      if (left.length === 0) return performance.now() - started;
+      await waiting.goOn(left);
       await pause(pauseMs);
     }
     return 0;
@@ -228,7 +259,7 @@ export function placeOf({ topic, partition }: TopicPartition): string {
   return `${topic}/${partition}`;
 }
 
-export function stalled(places: readonly TopicPartition[]): IflexError {
+function stalled(places: readonly TopicPartition[]): IflexError {
   return new IflexError(
     'KAFKA_STALLED',
     `A transaction in ${places.map(placeOf).join(', ')} has been open for longer than Kafka lets one. \`iflex kafka hanging\` shows it and can end it.`,

@@ -5,7 +5,7 @@
  */
 import type { Group } from './append-groups.ts';
 import type { TopicPartition } from './event-log.ts';
-import { type KafkaReader, STALLED_AFTER_MS, stalled } from './kafka-reader.ts';
+import type { KafkaReader } from './kafka-reader.ts';
 import type { WireRecord } from './kafka-records.ts';
 import { MAX_STEP_BYTES } from './limits.ts';
 
@@ -32,12 +32,12 @@ export class KafkaSources {
    * far as one can read. Throws KAFKA_STALLED where another's transaction there is not ended in time.
    */
   async catchUpTo(ownMark: number): Promise<void> {
-    const started = performance.now();
+    const waiting = this.reader.waiting();
     while (this.offset < ownMark) {
       const moved = await this.readOn();
       if (this.offset >= ownMark) return;
       if (!moved && (await this.reader.ends([this.at]))[0] >= ownMark) return;
-      if (performance.now() - started > STALLED_AFTER_MS) throw stalled([this.at]);
+      await waiting.goOn([this.at]);
     }
   }
 

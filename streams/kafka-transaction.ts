@@ -32,7 +32,8 @@ const MAX_REQUEST_BYTES = 4 * MAX_BATCH_BYTES;
 export class TransactionWriter {
   readonly id: string;
   private readonly cluster: KafkaCluster;
-  private producerId = -1n;
+  /** Of the transactions that are written now; -1 before it is opened. */
+  producerId = -1n;
   private epoch = -1;
   private coordinator: BrokerAddress | undefined;
   private readonly sequences = new Map<string, number>();

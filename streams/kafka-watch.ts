@@ -1,7 +1,11 @@
-/** Tells that something was appended, by a fetch of all partitions that the broker answers once one of them has grown. */
+/**
+ * Tells that something was appended, by a fetch of all partitions that the broker answers once one of them has grown; and
+ * has looked after what holds a partition back for longer than any transaction may, as else nobody may ask for its end.
+ */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { TopicPartition } from './event-log.ts';
-import { type KafkaReader, placeOf } from './kafka-reader.ts';
+import type { FetchedPartition } from './kafka-protocol.ts';
+import { type KafkaReader, placeOf, STALLED_AFTER_MS } from './kafka-reader.ts';
 
 /** Longest wait of one fetch. */
 const FETCH_WAIT_MS = 500;
@@ -9,17 +13,42 @@ const AFTER_FAILURE_MS = 500;
 /** The watch goes on for so long after the last one who waited, so that it knows the ends when the next one comes. */
 const LINGER_MS = 5_000;
 
+/** Since when partitions have stood still before their ends. */
+export class Standstill {
+  private readonly since = new Map<string, { at: number; ms: number }>();
+
+  /** Takes in what was seen of partitions now; whether one has stood for too long, which is told again as much later. */
+  note(seen: readonly Pick<FetchedPartition, 'topic' | 'partition' | 'lastStableOffset' | 'highWatermark'>[], nowMs: number): boolean {
+    let isTooLong = false;
+    for (const each of seen) {
+      const [place, at] = [placeOf(each), each.lastStableOffset];
+      const known = this.since.get(place);
+      if (at >= each.highWatermark) this.since.delete(place);
+      else if (known?.at !== at) this.since.set(place, { at, ms: nowMs });
+      else if (nowMs - known.ms > STALLED_AFTER_MS) {
+        isTooLong = true;
+        known.ms = nowMs;
+      }
+    }
+    return isTooLong;
+  }
+}
+
 export class KafkaWatch {
   private readonly reader: KafkaReader;
+  private readonly relieve: (() => Promise<unknown>) | undefined;
+  private readonly standstill = new Standstill();
   private readonly places: readonly TopicPartition[];
   private readonly waiting = new Set<() => void>();
   private watching: Promise<void> | undefined;
   private closed = false;
   private latestWaitMs = 0;
 
-  constructor(reader: KafkaReader, places: readonly TopicPartition[]) {
+  /** `relieve` looks after what holds partitions back; it never rejects. */
+  constructor(reader: KafkaReader, places: readonly TopicPartition[], relieve?: () => Promise<unknown>) {
     this.reader = reader;
     this.places = places;
+    this.relieve = relieve;
   }
 
   async wait(timeoutMs: number, signal?: AbortSignal): Promise<void> {
@@ -62,8 +91,9 @@ export class KafkaWatch {
   private async endsAfter(ends: readonly number[]): Promise<number[]> {
     const asked = this.places.map((place, i) => ({ ...place, offset: ends[i], maxBytes: 1 }));
     const found = new Map<string, number>();
-    for (const each of await this.reader.fetch(asked, { use: 'watch', maxWaitMs: FETCH_WAIT_MS }))
-      found.set(placeOf(each), each.lastStableOffset);
+    const fetched = await this.reader.fetch(asked, { use: 'watch', maxWaitMs: FETCH_WAIT_MS });
+    for (const each of fetched) found.set(placeOf(each), each.lastStableOffset);
+    if (this.relieve && this.standstill.note(fetched, performance.now())) await this.relieve();
     return this.places.map((place, i) => found.get(placeOf(place)) ?? ends[i]);
   }
 

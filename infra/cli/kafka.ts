@@ -20,7 +20,8 @@ of a broker can leave such behind where a client writes transactions as they wer
 --end writes the mark that ends those that hang: no coordinator has them under way, and their writers have been silent
 for longer than a transaction may last. Where another partition says that the transaction was committed, it is committed
 here too; else it is aborted, which loses nothing: appends answer once they can be read. It needs the right to alter the
-cluster.
+cluster. A running pipeline does the same by itself where a coordinator says that the producer has gone on to a later epoch,
+unless KAFKA_REPAIR_HANGING is false.
 
 Status 1 where a transaction hangs and was not ended.
 

@@ -5,6 +5,7 @@ import { retentionText, rowsKept } from '../../projections/retention.ts';
 import { IflexError } from '../../streams/errors.ts';
 import type { Backend } from '../backend.ts';
 import { codeVersion } from '../code-version.ts';
+import { HangingTally } from '../hanging-tally.ts';
 import { PIPELINE_ROLES, startPipeline } from '../pipeline.ts';
 import { DEFAULT_NAMESPACE, untilInterrupted, withEngine } from './existing-log.ts';
 import { portOf } from './serve.ts';
@@ -73,10 +74,12 @@ async function run(backend: Backend, { namespace, port, clock, api, role }: Opti
   const kept = rowsKept(process.env.IFLEX_KEEP_ROWS);
   const tell = (line: string) => console.error(line);
   const warn = (text: string) => tell(`Warning: ${text}`);
+  const hanging = backend.kafka && new HangingTally(tell);
   const ticks = clock && roles.includes('adapters');
   const pipeline = await startPipeline({
     ...{ ...backend, namespace, roles, codeVersion: codeVersion(), retention: { kept, tell }, tell },
     ...(ticks && { clock: { nowMs: Date.now, warn } }),
+    ...(hanging && { onHanging: hanging.note }),
   });
   if (kept.size > 0 && roles.includes('projector')) tell(retentionText(kept));
   let stopApi: (() => Promise<void>) | undefined;
@@ -84,7 +87,7 @@ async function run(backend: Backend, { namespace, port, clock, api, role }: Opti
     if (role === undefined ? api : role.includes('api')) {
       // Loaded here, as the web framework would make every other command start later.
       const { serveApi } = await import('../serve-api.ts');
-      const server = await serveApi({ backend, namespace, host: '127.0.0.1', port });
+      const server = await serveApi({ backend, namespace, host: '127.0.0.1', port, ...(hanging && { hanging: hanging.counts }) });
       stopApi = server.stop;
       console.log(`The API is at ${server.address} (reference: ${server.address}/reference/).`);
     }

@@ -10,6 +10,7 @@ import { noteNamespace } from '../../streams/namespaces.ts';
 import { type Backend, lookUpNamespace, openLog } from '../backend.ts';
 import { codeVersion } from '../code-version.ts';
 import { openEngine } from '../engine.ts';
+import { HangingTally } from '../hanging-tally.ts';
 import { type Pipeline, startPipeline } from '../pipeline.ts';
 import type { ApiServer } from '../serve-api.ts';
 import { drainShown } from './drain.ts';
@@ -49,14 +50,17 @@ async function start(options: Options): Promise<void> {
   const engine = await openEngine((line) => console.error(line));
   try {
     await prepareNamespace(engine, options.namespace);
-    const pipeline = await startPipeline({ ...engine, namespace: options.namespace, codeVersion: codeVersion() });
+    const { namespace, port } = options;
+    const hanging = new HangingTally((line) => console.error(line));
+    const pipeline = await startPipeline({ ...engine, namespace, codeVersion: codeVersion(), onHanging: hanging.note });
     let api: ApiServer | null = null;
     try {
       // Before the replay, so that a port that is taken is told at once.
       if (!options.once) {
         // Loaded here, as the web framework would make every other command start later.
         const { serveApi } = await import('../serve-api.ts');
-        api = await serveApi({ backend: engine, namespace: options.namespace, host: '127.0.0.1', port: options.port });
+        const counted = engine.kafka && { hanging: hanging.counts };
+        api = await serveApi({ backend: engine, namespace, host: '127.0.0.1', port, ...counted });
       }
       await replay(engine.url, pipeline, options, api?.address ?? null, signal);
       if (signal.aborted) {

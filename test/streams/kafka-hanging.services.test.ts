@@ -3,22 +3,11 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import {
-  ConfigResourceTypes,
-  createAPI,
-  IncrementalAlterConfigOperationTypes,
-  incrementalAlterConfigsV1,
-  initProducerIdV5,
-  type Reader,
-  Writer,
-} from '@platformatic/kafka';
 import { PROJECT_FOLDER } from '../../infra/engine.ts';
-import type { TopicPartition } from '../../streams/event-log.ts';
 import { KafkaCluster } from '../../streams/kafka-cluster.ts';
 import { endTransaction, findOpenTransactions, isHanging, outcomeElsewhere } from '../../streams/kafka-hanging.ts';
 import { openKafkaLog } from '../../streams/kafka-log.ts';
 import { KafkaReader } from '../../streams/kafka-reader.ts';
-import { encodeRecordBatch } from '../../streams/kafka-records.ts';
 import { kafkaSettings } from '../../streams/kafka-settings.ts';
 import { applyTopics, planTopics, topicName, wantedTopics } from '../../streams/kafka-topics.ts';
 import { TransactionWriter } from '../../streams/kafka-transaction.ts';
@@ -26,6 +15,7 @@ import { TRANSACTION_TIMEOUT_MS } from '../../streams/limits.ts';
 import { TOPICS } from '../../streams/topics.ts';
 import { openTestServices } from '../services.ts';
 import { numbered, texts } from './event-log-fixtures.ts';
+import { leaveOpen, record } from './kafka-hanging-fixtures.ts';
 
 const services = await openTestServices('kafka');
 const settings = kafkaSettings(services.settings)!;
@@ -39,68 +29,6 @@ async function withLog(work: (tools: { namespace: string; cluster: KafkaCluster;
     await work({ namespace, cluster, reader: new KafkaReader(cluster) });
   } finally {
     await cluster.close();
-  }
-}
-
-/** Whether the broker asks the coordinator if a partition belongs to a transaction, as it does since Kafka 3.6. */
-async function verifyTransactions(cluster: KafkaCluster, on: boolean): Promise<void> {
-  const configs = [
-    { name: 'transaction.partition.verification.enable', configOperation: IncrementalAlterConfigOperationTypes.SET, value: String(on) },
-  ];
-  await cluster.sendToAny(incrementalAlterConfigsV1.api, [{ resourceType: ConfigResourceTypes.BROKER, resourceName: '', configs }], false);
-}
-
-/** A write as of Kafka 2.0 to a partition that was never added to the transaction: no coordinator will ever end it. */
-const produceV9 = createAPI<[string, TopicPartition, Buffer], number>(
-  0,
-  9,
-  (id: string, { topic, partition }: TopicPartition, batch: Buffer) =>
-    Writer.create()
-      .appendString(id)
-      .appendInt16(-1)
-      .appendInt32(10_000)
-      .appendArray([batch], (w, bytes) => {
-        w.appendString(topic).appendArray([bytes], (p, each) => p.appendInt32(partition).appendBytes(each));
-      })
-      .appendTaggedFields(),
-  (_c: number, _k: number, _v: number, reader: Reader) => {
-    let error = 0;
-    reader.readArray((topic) => {
-      topic.readString();
-      topic.readArray((partition) => {
-        partition.readInt32();
-        error = partition.readInt16();
-        partition.readInt64();
-        partition.readInt64();
-        partition.readInt64();
-        partition.readArray((each) => {
-          each.readInt32();
-          each.readNullableString();
-        });
-        partition.readNullableString();
-      });
-    });
-    return error;
-  },
-);
-
-const record = { key: 'k', value: Buffer.from('left'), headers: { source: 's', number: 1, type: 'T', knownAtMs: 1 } };
-/** Leaves a transaction open in these places that no coordinator knows of. */
-async function leaveOpen(cluster: KafkaCluster, id: string, places: readonly TopicPartition[]): Promise<void> {
-  await verifyTransactions(cluster, false);
-  try {
-    const coordinator = await cluster.untilDone(() => cluster.coordinatorOf(id), { withinMs: 30_000 });
-    const given = await cluster.untilDone(() => cluster.send('any', coordinator, initProducerIdV5.api, id, 10_000, -1n, -1), {
-      withinMs: 30_000,
-    });
-    const batch = encodeRecordBatch([record], { producerId: given.producerId, epoch: given.producerEpoch, sequence: 0 });
-    for (const [node, of] of await cluster.byLeader(places))
-      for (const place of of) {
-        // The setting reaches the broker a moment later.
-        while ((await cluster.sendToNode('any', node, produceV9, id, place, batch)) !== 0);
-      }
-  } finally {
-    await verifyTransactions(cluster, true);
   }
 }
 
