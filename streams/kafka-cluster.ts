@@ -77,8 +77,22 @@ export function brokerErrorOf(error: unknown): string | undefined {
   return undefined;
 }
 
+/** TLS and certificates, as Node's errors call them; SASL, as the client does. */
+const NOT_TRUSTED = /^(UNABLE_TO_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|ERR_TLS_|ERR_SSL_|PLT_KFK_AUTHENTICATION$)/;
+
+/** What no further attempt cures: one side does not believe who the other is. Undefined where it is something else. */
+function distrustOf(error: unknown): string | undefined {
+  for (let each = error; each instanceof Error; each = each.cause) {
+    // What OpenSSL says is in the reason; the message has places of its source code around it.
+    const { code, reason = each.message } = each as { code?: unknown; reason?: string };
+    if (NOT_TRUSTED.test(String(code))) return reason.replace(/\.$/, '');
+  }
+  return undefined;
+}
+
 /** Whether the request never reached a broker, or its answer never us. */
 export function isNetworkError(error: unknown): boolean {
+  if (distrustOf(error) !== undefined) return false;
   const { code, errors = [], cause } = error as { code?: string; errors?: unknown[]; cause?: unknown };
   if (code === 'PLT_KFK_NETWORK' || code === 'PLT_KFK_TIMEOUT') return true;
   if (typeof code === 'string' && /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)/.test(code)) return true;
@@ -117,6 +131,9 @@ export class KafkaCluster {
       const { tls, sasl } = this.settings;
       const limits = { connectTimeout: CONNECT_WITHIN_MS, requestTimeout: REQUEST_WITHIN_MS, maxInflights: MAX_REQUESTS };
       pool = new ConnectionPool(this.clientId, { ...limits, ...(tls && { tls }), ...(sasl && { sasl }) });
+      // A connection may say a second time that it failed, as when its socket ends after it was not let in; whom nobody hears
+      // then ends the process. Requests fail by themselves.
+      pool.on('connecting', ({ connection }) => void connection.on('error', () => {}));
       this.pools.set(use, pool);
     }
     return pool;
@@ -234,9 +251,17 @@ export class KafkaCluster {
 /** Gives what a broker or the network did a documented code; other errors stay as they are. */
 export function kafkaError(error: unknown): unknown {
   if (error instanceof IflexError || !(error instanceof Error)) return error;
+  const distrust = distrustOf(error);
+  if (distrust !== undefined)
+    return new IflexError(
+      'CONFIG_INVALID',
+      `Kafka and this process do not trust each other: ${distrust}. Check KAFKA_TLS and its files, KAFKA_SASL_MECHANISM, KAFKA_USERNAME and KAFKA_PASSWORD.`,
+      {},
+      error,
+    );
   const id = brokerErrorOf(error);
   if (id === undefined && !isNetworkError(error)) return error;
   if (id !== undefined && /AUTHORIZATION|SASL|AUTHENTICATION/.test(id))
     return new IflexError('CONFIG_INVALID', `Kafka does not allow it: ${id}. Check the user's rights and KAFKA_USERNAME.`, {}, error);
-  return new IflexError('KAFKA_UNREACHABLE', `Kafka does not answer as it should: ${id ?? error.message}.`, {}, error);
+  return new IflexError('KAFKA_UNREACHABLE', `Kafka does not answer as it should: ${id ?? error.message.replace(/\.$/, '')}.`, {}, error);
 }

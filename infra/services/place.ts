@@ -99,14 +99,16 @@ export function fillTemplate(file: string, values: Record<string, string | numbe
   return text.replaceAll(/\{\{(\w+)\}\}/g, (_, name: string) => String(values[name]));
 }
 
-/** Writes the configuration file of a service from its template; gives its path. */
+/** Writes the configuration file of a service from its template; gives its path. Of properties the last one of a name counts. */
 export function writeConfiguration(
   place: ServicesPlace,
   name: ServiceName,
   template: string,
   values: Record<string, string | number>,
+  properties: Readonly<Record<string, string | number>> = {},
 ): string {
   const path = join(serviceFolder(place, name), template);
-  writeForServer(place, path, fillTemplate(template, values));
+  const more = Object.entries(properties).map(([key, value]) => `${key}=${value}\n`);
+  writeForServer(place, path, fillTemplate(template, values) + more.join(''));
   return path;
 }
