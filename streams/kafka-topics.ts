@@ -51,8 +51,6 @@ export interface TopicDrift {
 export interface KeepingOptions {
   /** A compacted topic's records are compacted within this span. */
   compactionLagMs: number;
-  /** Copies of each partition; the broker's own default where it is not given. */
-  replicationFactor?: number;
 }
 
 const ONE_PARTITION: ReadonlySet<OwnTopic> = new Set(['sources', 'schemas']);
@@ -63,6 +61,8 @@ const ADMIN_WITHIN_MS = 30_000;
 const LOOK_WITHIN_MS = 5_000;
 const UNKNOWN_TOPIC = 3;
 const TOPIC_ALREADY_EXISTS = 36;
+/** As many copies as the brokers make of every topic. */
+const DEFAULT_REPLICATION = -1;
 
 export function topicName(namespace: string, topic: string): string {
   return `${namespace}.${topic}`;
@@ -133,25 +133,25 @@ function checkAnswer(errorCode: number, what: string): void {
 export async function makeTopics(
   cluster: KafkaCluster,
   wanted: readonly WantedTopic[],
-  { keeping, withinMs }: { keeping: KeepingOptions; withinMs: number },
+  withinMs: number,
 ): Promise<void> {
   const names = wanted.map(({ name }) => name);
   await cluster.untilDone(
     async () => {
       const there = new Set(await listTopics(cluster));
       const missing = wanted.filter(({ name }) => !there.has(name));
-      if (missing.length > 0) await createTopics(cluster, missing, keeping);
+      if (missing.length > 0) await createTopics(cluster, missing);
       await cluster.refresh(names);
     },
     { withinMs },
   );
 }
 
-async function createTopics(cluster: KafkaCluster, missing: readonly WantedTopic[], { replicationFactor = -1 }: KeepingOptions) {
+async function createTopics(cluster: KafkaCluster, missing: readonly WantedTopic[]) {
   const asked = missing.map(({ name, partitions, settings }) => ({
     name,
     numPartitions: partitions,
-    replicationFactor,
+    replicationFactor: DEFAULT_REPLICATION,
     assignments: [],
     configs: Object.entries(settings).map(([key, value]) => ({ name: key, value })),
   }));
@@ -219,13 +219,12 @@ export async function applyTopics(
   cluster: KafkaCluster,
   wanted: readonly WantedTopic[],
   drift: readonly TopicDrift[],
-  keeping: KeepingOptions,
 ): Promise<void> {
   const missing = new Set(drift.filter(({ partitions }) => partitions === null).map(({ topic }) => topic));
   await makeTopics(
     cluster,
     wanted.filter(({ name }) => missing.has(name)),
-    { keeping, withinMs: ADMIN_WITHIN_MS },
+    ADMIN_WITHIN_MS,
   );
   const resources = drift
     .filter((each) => each.settings.length > 0)

@@ -95,15 +95,14 @@ async function apply({ namespace, yes }: { namespace: string; yes?: boolean }): 
   const settings = kafkaSettings();
   if (!settings)
     throw new IflexError('CONFIG_INVALID', 'KAFKA_BROKERS is not set: the log is in PostgreSQL, whose topics are as the table says.');
-  const keeping = { compactionLagMs: HOUR_MS };
-  const wanted = wantedTopics(namespace, TOPICS, keeping);
+  const wanted = wantedTopics(namespace, TOPICS, { compactionLagMs: HOUR_MS });
   const drift = await planTopics(settings, wanted);
   for (const each of drift) console.log(driftLine(each));
   const fixed = drift.filter(({ partitions }) => partitions !== null && partitions.is !== partitions.wanted);
   if (drift.length === 0) console.log(`The ${wanted.length} topics of "${namespace}" are as the table says.`);
   else if (yes) {
     const cluster = new KafkaCluster(settings, 'iflex topics');
-    await applyTopics(cluster, wanted, drift, keeping).finally(() => cluster.close());
+    await applyTopics(cluster, wanted, drift).finally(() => cluster.close());
     console.log(fixed.length === 0 ? 'Done.' : 'Done, but for the numbers of partitions.');
   } else console.log('Nothing was changed. Add --yes to do it.');
   if (drift.length > 0 && (!yes || fixed.length > 0)) process.exitCode = 1;

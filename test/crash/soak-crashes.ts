@@ -30,9 +30,8 @@ interface Soak {
 }
 
 /** `results`: the file that they go to. */
-export async function soakCrashes(ground: Ground, results: URL): Promise<void> {
+export async function soakCrashes(ground: Ground, results: URL, subjects: readonly Subject[] = subjectsOf(ground)): Promise<void> {
   const arena = await openArena(ground, SCENARIO);
-  const subjects = subjectsOf(ground);
   const before = unfinished(results, subjects);
   const doneBefore = ({ name }: Subject) => before.reduce((sum, soak) => sum + (soak.subjects[name]?.kills ?? 0), 0);
   const firstSeed = Math.max(FIRST_SEED, ...before.map((soak) => soak.firstSeed + roundsOf(soak)));

@@ -54,7 +54,7 @@ export function subjectsOf(ground: Ground): Subject[] {
   return [...parts, ...outagesOf(ground, 1), ...ground.memberCounts.flatMap((members) => subjectsOfMembers(ground, members))];
 }
 
-function outagesOf(ground: Ground, members: number): Subject[] {
+export function outagesOf(ground: Ground, members: number): Subject[] {
   return Object.keys(ground.outages).map((name) => ({
     name: members === 1 ? name : `${name} under ${members} members`,
     members,

@@ -118,7 +118,7 @@ test('topics are compared with the table, and set right', async () => {
       },
       { topic: topicName(namespace, 'further'), partitions: null, settings: [] },
     ]);
-    await applyTopics(cluster, more, drift, keeping);
+    await applyTopics(cluster, more, drift);
     await cluster.untilDone(() => cluster.refresh([topicName(namespace, 'further')]), { withinMs: 30_000 });
     assert.deepEqual(await planTopics(settings, more), []);
     const shown = iflex('topics', 'apply', '--namespace', namespace);

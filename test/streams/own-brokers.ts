@@ -16,6 +16,15 @@ import { freePortShift } from '../services-of-a-run.ts';
 const PORT_SPAN = 2_500;
 const FIRST_PORT_SHIFT = 5_000;
 
+/** As a cluster of three is run: every record has three copies, and is written once two have it. */
+export const REPLICATED = {
+  'default.replication.factor': 3,
+  'min.insync.replicas': 2,
+  'offsets.topic.replication.factor': 3,
+  'transaction.state.log.replication.factor': 3,
+  'transaction.state.log.min.isr': 2,
+};
+
 export class OwnBroker {
   readonly place: ServicesPlace;
   private readonly launch: Launch;
