@@ -7,6 +7,7 @@ import type {
   AppendResult,
   EventLog,
   KeptSnapshot,
+  LogRecord,
   NewRecord,
   Positions,
   ReadOptions,
@@ -16,8 +17,10 @@ import type {
   TopicPartition,
 } from './event-log.ts';
 import { KafkaCluster } from './kafka-cluster.ts';
+import { transactionProblem } from './kafka-features.ts';
 import { deleteBefore, type KafkaTaskPlace, kafkaJournal, kafkaKeptSnapshot, kafkaTaskPositions, takeKafkaTask } from './kafka-log-task.ts';
 import { lookAtAll } from './kafka-look.ts';
+import { Misplaced } from './kafka-misplaced.ts';
 import { KafkaReader } from './kafka-reader.ts';
 import { type HangingFound, KafkaRepair, type RepairOptions } from './kafka-repair.ts';
 import type { KafkaSettings } from './kafka-settings.ts';
@@ -47,8 +50,6 @@ export interface KafkaEventLog extends EventLog {
 const OPEN_WITHIN_MS = 60_000;
 /** Marks come within this; nobody ends a transaction by hand that early. */
 const LONG_WAIT_MS = 5_000;
-/** Of the transactions of KIP-890, which cannot be left hanging by a request that comes late. */
-const TRANSACTION_VERSION = 2;
 
 /** Opens (and where needed creates) the log of a namespace. Throws CONFIG_INVALID or KAFKA_UNREACHABLE. */
 export async function openKafkaLog({
@@ -63,7 +64,7 @@ export async function openKafkaLog({
   const cluster = new KafkaCluster(settings, `iflex ${namespace}`);
   try {
     await checkTransactions(cluster);
-    await prepareTopics(cluster, wanted, { compactionLagMs: HOUR_MS, ...keeping });
+    await prepareTopics(cluster, wanted);
     const repair = onHanging && { mayEnd: settings.repairHanging ?? true, onFound: onHanging };
     return new KafkaLog(cluster, namespace, topics, repair);
   } catch (error) {
@@ -74,19 +75,14 @@ export async function openKafkaLog({
 
 async function checkTransactions(cluster: KafkaCluster): Promise<void> {
   const versions = await cluster.untilDone(() => cluster.sendToAny(apiVersionsV4.api, 'iflex', '1'), { withinMs: 0 });
-  const level = versions.finalizedFeatures?.find(({ name }) => name === 'transaction.version')?.maxVersionLevel ?? 0;
-  if (level >= TRANSACTION_VERSION) return;
-  throw new IflexError(
-    'CONFIG_INVALID',
-    `The Kafka cluster has transaction.version ${level}, but ${TRANSACTION_VERSION} is needed (Kafka 4.0 or later): ` +
-      `\`kafka-features.sh --bootstrap-server … upgrade --feature transaction.version=${TRANSACTION_VERSION}\`.`,
-  );
+  const problem = transactionProblem(versions);
+  if (problem) throw new IflexError('CONFIG_INVALID', problem);
 }
 
 /** Makes missing topics; refuses those that have another number of partitions. */
-async function prepareTopics(cluster: KafkaCluster, wanted: readonly WantedTopic[], keeping: KeepingOptions) {
+async function prepareTopics(cluster: KafkaCluster, wanted: readonly WantedTopic[]) {
   const look = cluster.refresh(wanted.map(({ name }) => name));
-  await look.catch(() => makeTopics(cluster, wanted, { keeping, withinMs: OPEN_WITHIN_MS }));
+  await look.catch(() => makeTopics(cluster, wanted, OPEN_WITHIN_MS));
   for (const { name, partitions } of wanted) {
     const made = cluster.partitionCount(name);
     if (made !== partitions)
@@ -109,6 +105,7 @@ class KafkaLog implements KafkaEventLog {
   private readonly topics: TopicTable;
   private readonly sources: KafkaSources;
   private readonly watch: KafkaWatch;
+  private readonly misplaced = new Misplaced();
   private writer: TransactionWriter | undefined;
   /** Id of a writer whose latest transaction may not have ended. */
   private lost: string | undefined;
@@ -222,7 +219,7 @@ class KafkaLog implements KafkaEventLog {
 
   async read(at: TopicPartition, offset: number, options: ReadOptions): Promise<ReadResult> {
     const { records, nextOffset } = await this.reader.read(this.placeOf(at), offset, options);
-    for (const record of records) record.topic = at.topic;
+    this.name(records, at.topic);
     return { records, nextOffset };
   }
 
@@ -230,9 +227,16 @@ class KafkaLog implements KafkaEventLog {
     const named = requests.map(({ at, offset }) => ({ at: this.placeOf(at), offset }));
     const results = await lookAtAll(this.reader, named, this.guardsOf(requests), options);
     results.forEach(({ records }, i) => {
-      for (const record of records) record.topic = requests[i].at.topic;
+      this.name(records, requests[i].at.topic);
     });
     return results;
+  }
+
+  /** Gives records their topic's name in the table, and looks whether facts of sites lie where others look for them. */
+  private name(records: readonly LogRecord[], topic: string): void {
+    for (const record of records) record.topic = topic;
+    const { key, kind, partitions } = this.topics.find(topic);
+    if (key === 'site' && kind === 'fact') this.misplaced.mark(records, partitions);
   }
 
   /** What an append with records for these partitions may write to. */

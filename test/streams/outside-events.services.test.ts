@@ -93,7 +93,7 @@ const BROKEN: [what: string, code: string, given: Partial<Message>][] = [
   ['no frame', 'EVENT_UNDECODABLE', { value: value.subarray(5) }],
   ['a schema that nobody knows', 'EVENT_UNDECODABLE', { value: otherFrame }],
   ['half a body', 'EVENT_UNDECODABLE', { value: value.subarray(0, 20) }],
-  ['a partition that is not its site’s', 'SITE_UNKNOWN', { partition: (partitionOf('site-1', PARTITION_COUNT) + 1) % PARTITION_COUNT }],
+  ['a partition that is not its site’s', 'EVENT_INVALID', { partition: (partitionOf('site-1', PARTITION_COUNT) + 1) % PARTITION_COUNT }],
 ];
 
 async function allOf(topic: string): Promise<LogRecord[]> {
