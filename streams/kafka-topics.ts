@@ -130,11 +130,7 @@ function checkAnswer(errorCode: number, what: string): void {
 }
 
 /** Makes the topics that are missing. Whoever else makes or deletes them at the same time is welcome. */
-export async function makeTopics(
-  cluster: KafkaCluster,
-  wanted: readonly WantedTopic[],
-  withinMs: number,
-): Promise<void> {
+export async function makeTopics(cluster: KafkaCluster, wanted: readonly WantedTopic[], withinMs: number): Promise<void> {
   const names = wanted.map(({ name }) => name);
   await cluster.untilDone(
     async () => {
@@ -215,11 +211,7 @@ export async function planTopics(settings: KafkaSettings, wanted: readonly Wante
 }
 
 /** Makes what is missing and sets what differs, but no number of partitions: that would move keys to others. */
-export async function applyTopics(
-  cluster: KafkaCluster,
-  wanted: readonly WantedTopic[],
-  drift: readonly TopicDrift[],
-): Promise<void> {
+export async function applyTopics(cluster: KafkaCluster, wanted: readonly WantedTopic[], drift: readonly TopicDrift[]): Promise<void> {
   const missing = new Set(drift.filter(({ partitions }) => partitions === null).map(({ topic }) => topic));
   await makeTopics(
     cluster,
