@@ -66,28 +66,45 @@ export class KafkaRepair {
     const { cluster, reader, places, nowMs } = this.options;
     // Brokers that came since may coordinate it.
     await cluster.refresh([...new Set(places.map(({ topic }) => topic))]);
+    const hanging = (await findOpenTransactions(cluster, reader, places)).filter((open) => isHanging(open, nowMs()));
     const found: HangingFound[] = [];
-    for (const open of await findOpenTransactions(cluster, reader, places)) {
-      if (!isHanging(open, nowMs())) continue;
-      const each = await this.endOne(open);
+    for (const parts of Map.groupBy(hanging, ({ producerId, producerEpoch }) => `${producerId}/${producerEpoch}`).values()) {
+      const each = await this.endOne(parts);
       if (each) found.push(each);
     }
     return found;
   }
 
-  private async endOne(open: OpenTransaction): Promise<HangingFound | undefined> {
-    const { cluster, reader, places, mayEnd } = this.options;
-    const what = `A transaction hangs in ${placeOf(open)} from offset ${open.firstOffset} on (producer ${open.producerId}, epoch ${open.producerEpoch})`;
+  /** `parts`: where it hangs. */
+  private async endOne(parts: readonly OpenTransaction[]): Promise<HangingFound | undefined> {
+    const { reader, places, mayEnd } = this.options;
+    const [open] = parts;
+    const more = parts.length === 1 ? '' : ` (and in ${parts.length - 1} other partitions)`;
+    const what = `A transaction hangs in ${placeOf(open)} from offset ${open.firstOffset} on${more}, of producer ${open.producerId}, epoch ${open.producerEpoch}`;
     const left = (why: string): HangingFound => ({ outcome: 'left', text: `${what}. It was not ended, as ${why}. ${COMMAND}` });
     if (!mayEnd) return left('KAFKA_REPAIR_HANGING is false');
-    if (!open.isOver) return left('no coordinator says that its producer has gone on to another one');
+    if (!parts.every(({ isOver }) => isOver)) return left('no coordinator says that its producer has gone on to another one');
     try {
+      // Asked once, before any part is ended.
       const outcome = (await outcomeElsewhere(reader, open, places)) ?? 'abort';
-      await endTransaction(cluster, open, outcome);
+      let isEnded = false;
+      for (const part of parts) isEnded = (await this.endPart(part, outcome)) || isEnded;
+      if (!isEnded) return undefined;
       const how = outcome === 'commit' ? 'committed, as in its other partitions' : 'aborted';
-      return { outcome, text: `${what} and held ${open.heldBack} offsets back. It was ended: ${how}.` };
+      return { outcome, text: `${what}. It was ended: ${how}.` };
     } catch (error) {
-      return OVERTAKEN.has(brokerErrorOf(error) ?? '') ? undefined : left(`Kafka refused it: ${reasonOf(error)}`);
+      return left(`Kafka refused it: ${reasonOf(error)}`);
+    }
+  }
+
+  /** False where somebody was there before. */
+  private async endPart(part: OpenTransaction, outcome: 'commit' | 'abort'): Promise<boolean> {
+    try {
+      await endTransaction(this.options.cluster, part, outcome);
+      return true;
+    } catch (error) {
+      if (OVERTAKEN.has(brokerErrorOf(error) ?? '')) return false;
+      throw error;
     }
   }
 }

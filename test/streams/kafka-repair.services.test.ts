@@ -74,7 +74,7 @@ function member(mayEnd = true) {
 test('members at once end each as it was ended elsewhere; what may still be committed is left to its producer', async () => {
   const committed = await leaveOver('committed', [0, 1], 'commit');
   await leaveOver('aborted', [2, 3], 'abort');
-  await leaveOver('everywhere', [4]);
+  await leaveOver('everywhere', [4, 9]);
   await leaveOpen(cluster, `${namespace}.same-epoch`, [{ topic, partition: 5 }]);
   const writers = [6, 7].map(() => new TransactionWriter(cluster, `${namespace}.${crypto.randomUUID()}`));
   for (const [i, writer] of writers.entries()) {
@@ -98,7 +98,9 @@ test('members at once end each as it was ended elsewhere; what may still be comm
     [['commit'], ['abort'], ['abort'], ['left'], [], []],
   );
   assert.deepEqual(await Promise.all(places.slice(0, 5).map(countIn)), [1, 1, 0, 0, 0]);
-  assert.deepEqual((await openIn(0, 1, 2, 3, 4, 5, 6, 7)).map(({ partition }) => partition).sort(), [5, 6, 7]);
+  assert.deepEqual((await openIn(0, 1, 2, 3, 4, 5, 6, 7, 9)).map(({ partition }) => partition).sort(), [5, 6, 7]);
+
+  assert.equal(await countIn(places[9]), 0);
 
   const [again] = members;
   again.found.length = 0;
