@@ -20,7 +20,7 @@ const endingBy = (signal: NodeJS.Signals) => async () => {
 
 const ground: Ground = {
   backend: { url: settings.DATABASE_URL, kafka: kafkaSettings({ KAFKA_BROKERS: brokers.map(({ address }) => address).join(',') })! },
-  speed: 100_000,
+  speed: 20_000,
   memberCounts: [],
   outages: {
     'one of three brokers (SIGKILL)': { strike: endingBy('SIGKILL') },
