@@ -17,7 +17,7 @@ import type { ChildOptions } from './child.ts';
 import type { Arena } from './crashes.ts';
 import type { FailPoint } from './fail-points.ts';
 import type { Ground } from './ground.ts';
-import type { Outcome } from './outcome.ts';
+import { type Outcome, positionsOf } from './outcome.ts';
 import { openBuilds, type Part, type Place, play, type Role, type Tools } from './roles.ts';
 
 /** Types are stripped once, not in every child. */
@@ -172,9 +172,15 @@ export class Running {
     if (signal !== 'SIGKILL' && code !== 0) throw new Error(`The process ended with ${code ?? signal} before its fail point.`);
   }
 
-  /** Resolves once a partition has so many ticks. */
-  async appended(ticks: number): Promise<void> {
+  /** Resolves once a partition has so many ticks and a task has committed a step; gives the positions of all tasks together. */
+  async moved(ticks: number): Promise<number> {
+    const { tools } = this;
     await this.ticked((counts) => Math.max(...counts) >= ticks);
+    for (;;) {
+      const positions = await this.orFailure(positionsOf(tools));
+      if (positions > 0) return positions;
+      await this.orFailure(tools.log.waitForAppend(50));
+    }
   }
 
   async imported(): Promise<void> {

@@ -39,6 +39,8 @@ const PARTS_KILLED: Record<Role, Kills> = {
   pipeline: { when: ['before', 'committing', 'aborted', 'after', 'moment'], nth: [3, 16] },
   api: { when: ['before', 'answering', 'after', 'moment'], nth: [10, 60] },
 };
+/** Steps in which all members together do most of the work. */
+const STEPS_OF_ALL = 12;
 const OUTAGE: Kills = { when: ['moment'], nth: [5, 80] };
 
 /** All that can be struck there: every part and server where one process runs the tasks, those that bear on sharing where several do. */
@@ -64,13 +66,13 @@ export function outagesOf(ground: Ground, members: number): Subject[] {
 }
 
 function subjectsOfMembers(ground: Ground, members: number): Subject[] {
-  const { when, nth } = PARTS_KILLED.tasks;
+  const { when } = PARTS_KILLED.tasks;
   return [
     {
       name: `one of ${members} members`,
       members,
       when,
-      nth: [nth[0], Math.ceil(nth[1] / members)],
+      nth: [1, 2 + Math.ceil(STEPS_OF_ALL / members)],
       strike: (running, failPoint) => killPart(running, 'tasks', failPoint),
     },
     { name: `one of ${members} members (frozen)`, members, ...OUTAGE, strike: (running, { nth: at }) => freezeMember(running, at) },
@@ -105,8 +107,7 @@ async function killPart(running: Running, role: Role, failPoint: FailPoint): Pro
 async function freezeMember(running: Running, nth: number): Promise<Struck> {
   const { process: frozen } = running.child('tasks', null);
   await playOthers(running, 'tasks');
-  await running.appended(nth);
-  const positionsAtKill = await positionsOf(running.tools);
+  const positionsAtKill = await running.moved(nth);
   frozen.kill('SIGSTOP');
   try {
     await running.shared(running.members - 1);
@@ -121,8 +122,7 @@ async function strikeServer(running: Running, { outages, mend }: Ground, name: s
   const child = outage.with && running.child(outage.with, { when: 'killed', nth: 0, delayMs: 0 });
   if (child) await running.ready(child);
   await playOthers(running, outage.with);
-  await running.appended(nth);
-  const positionsAtKill = await positionsOf(running.tools);
+  const positionsAtKill = await running.moved(nth);
   const back = outage.strike();
   if (child) {
     child.process.kill('SIGKILL');
