@@ -7,12 +7,13 @@ import { deleteRecordsV2 } from '@platformatic/kafka';
 import { groupByPartition, type TopicTable } from './append-groups.ts';
 import { IflexError } from './errors.ts';
 import type { KeptSnapshot, LogRecord, Positions, Step, StepJournalEntry, TaskHandle, TaskState, TopicPartition } from './event-log.ts';
+import type { Lane } from './kafka-batches.ts';
 import type { KafkaCluster } from './kafka-cluster.ts';
 import { placesHeldBy } from './kafka-hanging.ts';
 import type { KafkaReader } from './kafka-reader.ts';
 import type { WireRecord } from './kafka-records.ts';
 import { type OwnTopic, ownTopicName, topicName } from './kafka-topics.ts';
-import { type Lane, TransactionWriter, type Written } from './kafka-transaction.ts';
+import { TransactionWriter, type Written } from './kafka-transaction.ts';
 import { DAILY_SNAPSHOTS_KEPT, DAY_MS } from './limits.ts';
 
 export interface KafkaTaskPlace {

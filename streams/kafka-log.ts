@@ -16,6 +16,7 @@ import type {
   TaskHandle,
   TopicPartition,
 } from './event-log.ts';
+import type { Lane } from './kafka-batches.ts';
 import { KafkaCluster } from './kafka-cluster.ts';
 import { transactionProblem } from './kafka-features.ts';
 import { deleteBefore, type KafkaTaskPlace, kafkaJournal, kafkaKeptSnapshot, kafkaTaskPositions, takeKafkaTask } from './kafka-log-task.ts';
@@ -26,7 +27,7 @@ import { type HangingFound, KafkaRepair, type RepairOptions } from './kafka-repa
 import type { KafkaSettings } from './kafka-settings.ts';
 import { KafkaSources, sourceMarks } from './kafka-sources.ts';
 import { type KeepingOptions, makeTopics, ownTopicName, topicName, type WantedTopic, wantedTopics } from './kafka-topics.ts';
-import { type Lane, TransactionWriter, type Written } from './kafka-transaction.ts';
+import { TransactionWriter, type Written } from './kafka-transaction.ts';
 import { KafkaWatch } from './kafka-watch.ts';
 import { HOUR_MS } from './limits.ts';
 import { identifier } from './postgres.ts';

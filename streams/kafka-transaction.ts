@@ -6,15 +6,11 @@
 import { initProducerIdV5 } from '@platformatic/kafka';
 import { IflexError } from './errors.ts';
 import type { TopicPartition } from './event-log.ts';
+import { type Lane, roundsOf } from './kafka-batches.ts';
 import { type BrokerAddress, BrokerError, brokerErrorOf, type KafkaCluster, kafkaError } from './kafka-cluster.ts';
 import { endTransactionApi, type ProduceBatch, type Produced, produceApi } from './kafka-protocol.ts';
-import { encodeRecordBatch, type WireRecord } from './kafka-records.ts';
-import { MAX_BATCH_BYTES, MAX_BATCH_RECORDS, TRANSACTION_TIMEOUT_MS } from './limits.ts';
-
-/** Records of one partition. */
-export interface Lane extends TopicPartition {
-  records: readonly WireRecord[];
-}
+import { encodeRecordBatch } from './kafka-records.ts';
+import { TRANSACTION_TIMEOUT_MS } from './limits.ts';
 
 /** What of a transaction went to a partition: its records lie at `firstOffset` and after, below `endOffset`. */
 export interface Written extends TopicPartition {
@@ -26,8 +22,6 @@ export interface Written extends TopicPartition {
 const FENCED = new Set(['INVALID_PRODUCER_EPOCH', 'PRODUCER_FENCED', 'INVALID_PRODUCER_ID_MAPPING', 'INVALID_TXN_STATE']);
 const UNKNOWN_SERVER_ERROR = -1;
 const CONCURRENT_TRANSACTIONS = 51;
-/** Bytes of one request to a broker. */
-const MAX_REQUEST_BYTES = 4 * MAX_BATCH_BYTES;
 
 export class TransactionWriter {
   readonly id: string;
@@ -71,7 +65,7 @@ export class TransactionWriter {
    */
   async write(lanes: readonly Lane[]): Promise<void> {
     if (Number.isNaN(this.startedMs)) this.startedMs = performance.now();
-    for (const round of rounds(lanes)) await this.produce(round);
+    for (const round of roundsOf(lanes)) await this.produce(round);
   }
 
   /** Repeated as a whole where some of it failed: batches are numbered, so a broker that has one gives its offset again. */
@@ -159,43 +153,4 @@ export class TransactionWriter {
 
 function placeName(topic: string, partition: number): string {
   return `${topic}/${partition}`;
-}
-
-/** Cuts lanes so that each round has at most one batch for each partition, and a request stays small. */
-function* rounds(lanes: readonly Lane[]): Generator<Lane[]> {
-  const cuts = lanes.map((lane) => batchesOf(lane));
-  for (let i = 0; ; i++) {
-    const round = cuts.flatMap((batches) => (i < batches.length ? [batches[i]] : []));
-    if (round.length === 0) return;
-    let part: Lane[] = [];
-    let bytes = 0;
-    for (const lane of round) {
-      const laneBytes = lane.records.reduce((sum, { value }) => sum + (value?.length ?? 0), 0);
-      if (part.length > 0 && bytes + laneBytes > MAX_REQUEST_BYTES) {
-        yield part;
-        part = [];
-        bytes = 0;
-      }
-      part.push(lane);
-      bytes += laneBytes;
-    }
-    yield part;
-  }
-}
-
-function batchesOf({ topic, partition, records }: Lane): Lane[] {
-  const batches: Lane[] = [];
-  let from = 0;
-  let bytes = 0;
-  for (let i = 0; i < records.length; i++) {
-    const size = records[i].value?.length ?? 0;
-    if (i > from && (i - from >= MAX_BATCH_RECORDS || bytes + size > MAX_BATCH_BYTES)) {
-      batches.push({ topic, partition, records: records.slice(from, i) });
-      from = i;
-      bytes = 0;
-    }
-    bytes += size;
-  }
-  if (from < records.length) batches.push({ topic, partition, records: records.slice(from) });
-  return batches;
 }

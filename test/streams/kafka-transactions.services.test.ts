@@ -1,12 +1,13 @@
 /** Transactions of others that are open, were ended by hand, or are still being ended, under the log's own work. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Lane } from '../../streams/kafka-batches.ts';
 import { BrokerError, KafkaCluster } from '../../streams/kafka-cluster.ts';
 import { openKafkaLog } from '../../streams/kafka-log.ts';
 import { KafkaReader } from '../../streams/kafka-reader.ts';
 import { kafkaSettings } from '../../streams/kafka-settings.ts';
 import { ownTopicName, topicName } from '../../streams/kafka-topics.ts';
-import { type Lane, TransactionWriter } from '../../streams/kafka-transaction.ts';
+import { TransactionWriter } from '../../streams/kafka-transaction.ts';
 import { openTestServices } from '../services.ts';
 import { numbered, texts } from './event-log-fixtures.ts';
 
