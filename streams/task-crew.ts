@@ -4,6 +4,7 @@ import type { IflexError } from './errors.ts';
 import { MAX_STEPS_UNDER_WAY, MAX_TASK_RETAKE_MS, TASK_RETAKE_MS } from './limits.ts';
 import type { Crew } from './membership.ts';
 import { Task, type TaskOptions } from './task.ts';
+import { Turns } from './turns.ts';
 
 export interface CrewOptions extends Omit<TaskOptions, 'partition' | 'signal'> {
   /** Whether a task that another process took is given up, rather than that everything ends. */
@@ -87,30 +88,9 @@ export class TaskCrew implements Crew {
   }
 
   private async runOne(task: Task, signal: AbortSignal): Promise<void> {
-    const step = () => this.turns.take(async () => !signal.aborted && (await task.step()));
-    await this.openings.take(step);
-    while (!signal.aborted) if (!(await step())) await this.options.log.waitForAppend(IDLE_WAIT_MS, signal);
-  }
-}
-
-/** Lets so many pieces of work go on at a time, in the order in which they asked. */
-class Turns {
-  private free: number;
-  private readonly waiting: (() => void)[] = [];
-
-  constructor(count: number) {
-    this.free = count;
-  }
-
-  async take<T>(work: () => Promise<T>): Promise<T> {
-    if (this.free > 0) this.free--;
-    else await new Promise<void>((resolve) => this.waiting.push(resolve));
-    try {
-      return await work();
-    } finally {
-      const next = this.waiting.shift();
-      if (next) next();
-      else this.free++;
-    }
+    const step = async () => !signal.aborted && (await task.step());
+    // Nobody runs this one, while the others have had their turns: it does not wait behind all of them.
+    await this.openings.take(() => this.turns.takeFirst(step));
+    while (!signal.aborted) if (!(await this.turns.take(step))) await this.options.log.waitForAppend(IDLE_WAIT_MS, signal);
   }
 }
