@@ -29,17 +29,22 @@ export interface OpenTransaction extends TopicPartition {
 }
 
 const ANSWER_WITHIN_MS = 30_000;
+/** Who leads a partition of it is the coordinator of some of the transactions. */
+const COORDINATORS = '__transaction_state';
 
 type Unended = Omit<OpenTransaction, 'transaction' | 'isOver'>;
 
-/** All open transactions in partitions whose readers wait. */
+/** All open transactions in partitions whose readers wait. Throws where a coordinator cannot be asked. */
 export async function findOpenTransactions(
   cluster: KafkaCluster,
   reader: KafkaReader,
   places: readonly TopicPartition[],
 ): Promise<OpenTransaction[]> {
   const found: OpenTransaction[] = [];
-  for (const each of await unendedIn(cluster, reader, places)) found.push({ ...each, ...(await ownerOf(cluster, each)) });
+  const unended = await unendedIn(cluster, reader, places);
+  // A coordinator that is away may have one under way still: what none of the others has does not hang for sure.
+  if (unended.length > 0) await cluster.refresh([COORDINATORS]);
+  for (const each of unended) found.push({ ...each, ...(await ownerOf(cluster, each)) });
   return found;
 }
 

@@ -12,6 +12,7 @@ import { notFound } from '../../streams/namespaces.ts';
 import { TOPICS } from '../../streams/topics.ts';
 import { DEFAULT_NAMESPACE } from './existing-log.ts';
 
+const ANSWER_WITHIN_MS = 30_000;
 const HELP = `
 Readers see nothing that was appended after a transaction until it ends. One whose writer froze is ended by its
 coordinator within seconds. One that no coordinator knows hangs: nobody ends it, and its partition stands still. A restart
@@ -56,7 +57,9 @@ async function hanging({ namespace, end }: { namespace: string; end?: boolean })
     const places = wanted.flatMap(({ name, partitions }) =>
       Array.from({ length: partitions }, (_, partition) => ({ topic: name, partition })),
     );
-    const open = await findOpenTransactions(cluster, reader, places);
+    const topics = new Set(wanted.map(({ name }) => name));
+    const done = <T>(work: () => Promise<T>) => cluster.untilDone(work, { topics, withinMs: ANSWER_WITHIN_MS });
+    const open = await done(() => findOpenTransactions(cluster, reader, places));
     if (open.length === 0) console.log(`No transaction holds readers of "${namespace}" back.`);
     const nowMs = Date.now();
     for (const each of open) {
@@ -64,7 +67,7 @@ async function hanging({ namespace, end }: { namespace: string; end?: boolean })
       if (!isHanging(each, nowMs)) continue;
       if (end) {
         const outcome = (await outcomeElsewhere(reader, each, places)) ?? 'abort';
-        await endTransaction(cluster, each, outcome);
+        await done(() => endTransaction(cluster, each, outcome));
         console.log(outcome === 'commit' ? '  ended: committed, as in its other partitions.' : '  ended: aborted.');
       } else process.exitCode = 1;
     }
