@@ -37,10 +37,10 @@ import {
 } from '../streams/limits.ts';
 import { runMaintenance } from '../streams/maintenance.ts';
 import { ALL_PARTITIONS, type Membership, soleMembership } from '../streams/membership.ts';
-import type { Processor } from '../streams/processor.ts';
+import { type Processor, topicsOf } from '../streams/processor.ts';
 import { REQUESTS } from '../streams/reload-answers.ts';
 import { isConnectionLost, keepGoing, linked } from '../streams/retry.ts';
-import { type Running, runTasks, topicsOf } from '../streams/run.ts';
+import { type Running, runTasks } from '../streams/run.ts';
 import { type Backend, openCodec, openLog } from './backend.ts';
 import { lockNamespace, oneAtATime, whileLocked } from './namespace-lock.ts';
 

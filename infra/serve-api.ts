@@ -6,6 +6,7 @@ import { openReadPool } from '../projections/queries/read-pool.ts';
 import { heldSchemas } from '../streams/confluent-registry.ts';
 import { IflexError } from '../streams/errors.ts';
 import { openPool } from '../streams/postgres.ts';
+import { topicsOf } from '../streams/processor.ts';
 import type { Subject } from '../streams/security/decide.ts';
 import { verifyToken } from '../streams/security/token.ts';
 import { createTokenList, tokenCounts } from '../streams/security/token-list.ts';
@@ -54,7 +55,7 @@ export async function openApi(
     log,
     pool,
     isReplica: pool !== own,
-    taskTopics: taskTopics(),
+    taskTopics: topicsOf(TOPOLOGY).inputs,
     nowMs: Date.now,
     ...(hanging && { hanging }),
   });
@@ -80,11 +81,4 @@ export async function serveApi({ host, port, ...options }: ServeOptions): Promis
   }
   const bound = app.server.address() as { port: number };
   return { address: `http://${isIPv6(host) ? `[${host}]` : host}:${bound.port}`, stop: close };
-}
-
-/** What tasks take in: the topics that processors read and none of them writes, and the ticks. */
-function taskTopics(): string[] {
-  const written = new Set(TOPOLOGY.flatMap(({ writes }) => writes));
-  const read = new Set(TOPOLOGY.flatMap(({ reads }) => reads));
-  return [...read].filter((topic) => !written.has(topic)).concat('ticks');
 }

@@ -8,7 +8,7 @@ import type { ErrorCode } from './errors.ts';
 import { type LogRecord, type NewRecord, SharingRecord } from './event-log.ts';
 import { isFailedTickTold, isInitial, type KeyMemory } from './key-memory.ts';
 import { MAX_EVENT_BYTES } from './limits.ts';
-import type { Emit, Processor, ProcessorEvent, RejectedPlace } from './processor.ts';
+import { type Emit, type Processor, type ProcessorEvent, type RejectedPlace, topicsOf } from './processor.ts';
 import { ReadRanges } from './read-ranges.ts';
 import { readingCountOf } from './reading-columns.ts';
 import { causesOf, contentId, idOf } from './record-ids.ts';
@@ -85,8 +85,7 @@ export class Drive {
 
   /** Fact topics that the topology consumes. */
   get inputs(): string[] {
-    const written = new Set(this.processors.flatMap((processor) => processor.writes));
-    return [...this.readers.keys()].filter((topic) => !written.has(topic)).concat('ticks');
+    return topicsOf(this.processors).inputs;
   }
 
   get keyCount(): number {

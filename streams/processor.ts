@@ -45,3 +45,10 @@ export interface Processor<S = unknown> {
   applyChanges(state: S, changes: StateReader): void;
   markCommitted(state: S): void;
 }
+
+/** Fact topics that tasks of these processors consume, and topics that they write. */
+export function topicsOf(processors: readonly Processor[]): { inputs: string[]; outputs: string[] } {
+  const written = new Set(processors.flatMap(({ writes }) => writes));
+  const inputs = new Set(processors.flatMap(({ reads }) => reads.filter((topic) => !written.has(topic))));
+  return { inputs: [...inputs, 'ticks'], outputs: [...written, 'rejected', 'runs'] };
+}

@@ -5,7 +5,7 @@ import type { RunStarted } from '../schemas/types.ts';
 import { STATE_FORM } from './drive.ts';
 import type { EventLog, NewRecord } from './event-log.ts';
 import { ALL_PARTITIONS, type Membership, soleMembership } from './membership.ts';
-import type { Processor } from './processor.ts';
+import { type Processor, topicsOf } from './processor.ts';
 import { linked } from './retry.ts';
 import type { Task } from './task.ts';
 import { TaskCrew } from './task-crew.ts';
@@ -73,13 +73,6 @@ export function runTasks(options: RunOptions): Running {
     inputs: topicsOf(processors).inputs,
     stopped,
   };
-}
-
-/** Fact topics that tasks of these processors consume, and topics that they write. */
-export function topicsOf(processors: readonly Processor[]): { inputs: string[]; outputs: string[] } {
-  const written = new Set(processors.flatMap(({ writes }) => writes));
-  const inputs = new Set(processors.flatMap(({ reads }) => reads.filter((topic) => !written.has(topic))));
-  return { inputs: [...inputs, 'ticks'], outputs: [...written, 'rejected', 'runs'] };
 }
 
 /** What makes outputs what they are: of a `runs` event all but where and when. */

@@ -9,7 +9,7 @@ import { HOUR_MS, PARTITION_COUNT } from '../../streams/limits.ts';
 import { partitionOf } from '../../streams/partitioner.ts';
 import { openPostgresLog } from '../../streams/postgres-log.ts';
 import type { Processor } from '../../streams/processor.ts';
-import { topicsOf } from '../../streams/run.ts';
+import { topicsOf } from '../../streams/processor.ts';
 import { openRegistry } from '../../streams/schema-registry.ts';
 import { Task } from '../../streams/task.ts';
 import { canonicalBytes, replayJournal, verifyTask } from '../../streams/verify.ts';
