@@ -6,6 +6,8 @@ export interface Figures {
 /** One run of a benchmark may serve several rows of targets.ts, by name. */
 export interface Measured {
   ratios: Record<string, number>;
+  /** What is to be said of a ratio beside it, by name. */
+  remarks?: Record<string, string>;
   figures: Figures;
 }
 

@@ -5,8 +5,6 @@
  * keeps a journal, gives every output a content id and its causes, and applies every rule; the peer writes each window
  * once, after its grace. The windows of some sites are held against plain sums on both sides.
  */
-import { spawnSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { up } from '../../infra/services/lifecycle.ts';
 import { SERVICES } from '../../infra/services/list.ts';
 import { openPlace } from '../../infra/services/place.ts';
@@ -18,7 +16,7 @@ import { outputTopic, runKafkaStreams, WIDTHS_MINUTES } from '../peers/kafka-str
 import { withServicesOfARun } from '../services-of-a-run.ts';
 import { type Benchmark, type Figures, type Measured, pairs } from './benchmark.ts';
 import { graceMinutesOf, type LoadedReadings, loadReadings } from './kafka-readings.ts';
-import type { TasksRunFigures, TasksRunOptions } from './kafka-tasks-run.ts';
+import { runTasksIn, type TasksFigures } from './kafka-tasks-processes.ts';
 import { assertWindows, windowsIn } from './kafka-windows.ts';
 import { numberedCodec } from './numbered-codec.ts';
 
@@ -32,7 +30,6 @@ const SIZES = {
   1: { full: 5_000_000, quick: 600_000, warmUp: 1 / 5 },
   60: { full: 15_000_000, quick: 1_500_000, warmUp: 1 / 3 },
 } as const;
-const RUN_LIMIT_MS = 30 * MINUTE_MS;
 
 const { codec, idOf } = numberedCodec();
 
@@ -44,15 +41,12 @@ interface Setting {
 }
 
 /** Readings per CPU second, once warm. */
-async function ours({ kafka, readingsPerDelivery, warmUp, loaded }: Setting, figures: TasksRunFigures[]): Promise<number> {
+async function ours({ kafka, readingsPerDelivery, warmUp, loaded }: Setting, figures: TasksFigures[]): Promise<number> {
   const own = `${NAMESPACE}_ours_${figures.length}`;
   const warmUpRecords = Math.floor(loaded.records * warmUp);
-  const options: TasksRunOptions = { kafka, namespace: NAMESPACE, own, records: loaded.records, warmUpRecords };
-  const script = fileURLToPath(new URL('kafka-tasks-run.ts', import.meta.url));
   try {
-    const child = spawnSync(process.execPath, [script, JSON.stringify(options)], { encoding: 'utf8', timeout: RUN_LIMIT_MS });
-    if (child.status !== 0) throw new Error(`The run failed (${child.signal ?? child.status}): ${child.stderr}`);
-    const run = JSON.parse(child.stdout) as TasksRunFigures;
+    const options = { kafka, namespace: NAMESPACE, own, processors: 'resampler', isShared: false } as const;
+    const run = await runTasksIn(1, options, { records: loaded.records, warmUpRecords });
     figures.push(run);
     const log = await openKafkaLog({ settings: kafka, namespace: own });
     for (const width of WIDTHS_MINUTES) {
@@ -93,7 +87,7 @@ async function measure(kafka: KafkaSettings, readingsPerDelivery: 1 | 60, quick:
   const loaded = await loadReadings({ log, codec, ...sizes, watchedSites: WATCHED_SITES });
   await log.close();
   const setting: Setting = { kafka, readingsPerDelivery, warmUp, loaded };
-  const runs: TasksRunFigures[] = [];
+  const runs: TasksFigures[] = [];
   const measured = await pairs(
     quick ? 1 : PAIRS,
     () => ours(setting, runs),

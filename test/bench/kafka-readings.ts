@@ -19,6 +19,8 @@ export interface LoadOptions {
   readings: number;
   /** Sites, from the first on, whose windows can be checked afterwards. */
   watchedSites: number;
+  /** Awaited before each append; default: nothing holds it up. */
+  room?: () => Promise<void>;
 }
 
 export interface LoadedReadings {
@@ -38,7 +40,7 @@ export function graceMinutesOf(readingsPerDelivery: 1 | 60): number {
   return readingsPerDelivery === 1 ? 65 : 125;
 }
 
-export async function loadReadings({ log, codec, watchedSites, readings, ...options }: LoadOptions): Promise<LoadedReadings> {
+export async function loadReadings({ log, codec, watchedSites, readings, room, ...options }: LoadOptions): Promise<LoadedReadings> {
   const generator = new ReadingsGenerator({
     ...options,
     form: 'deliveries',
@@ -68,7 +70,10 @@ export async function loadReadings({ log, codec, watchedSites, readings, ...opti
       expected.passed(partitionOf(key, PARTITION_COUNT), headers.knownAtMs);
       if (watched.has(key)) expected.take(codec.decode(value).value as ReadingsDelivery);
     }
-    while (waiting.length >= APPENDED_AT_ONCE) await log.append(waiting.splice(0, APPENDED_AT_ONCE));
+    while (waiting.length >= APPENDED_AT_ONCE) {
+      await room?.();
+      await log.append(waiting.splice(0, APPENDED_AT_ONCE));
+    }
   }
   if (waiting.length > 0) await log.append(waiting);
   return { records, deliveries, readings: generator.delivered, doubled: generator.doubled, expected };

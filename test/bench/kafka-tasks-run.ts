@@ -1,13 +1,15 @@
 /**
- * Our side of the benchmark over Kafka, in a process of its own: all tasks of a namespace with the resampler, exactly once
- * and with durable state, as `iflex run` runs them, until they have taken in so many records. Facts are read from one
- * namespace, state and outputs go to another, so that each run begins anew. Prints what it measured as JSON.
+ * A process that runs tasks over Kafka, exactly once and with durable state, as `iflex run` runs them: all of a namespace,
+ * or a share of them. Facts may be read from one namespace while state and outputs go to another, so that each run begins
+ * anew. Says how far it is, and what that took, whenever it is asked. Its parent: kafka-tasks-processes.ts.
  */
 import { resampler } from '../../processors/resampler/resampler.ts';
+import { TOPOLOGY } from '../../processors/topology.ts';
 import type { EventLog } from '../../streams/event-log.ts';
 import { openKafkaLog } from '../../streams/kafka-log.ts';
+import { kafkaMembership } from '../../streams/kafka-membership.ts';
 import type { KafkaSettings } from '../../streams/kafka-settings.ts';
-import { MINUTE_MS } from '../../streams/limits.ts';
+import { ALL_PARTITIONS, type Crew, type Membership, soleMembership } from '../../streams/membership.ts';
 import type { Processor } from '../../streams/processor.ts';
 import { runTasks } from '../../streams/run.ts';
 import { findTopic } from '../../streams/topics.ts';
@@ -17,31 +19,29 @@ export interface TasksRunOptions {
   kafka: KafkaSettings;
   /** Of the facts. */
   namespace: string;
-  /** Of state and outputs; new. */
+  /** Of state and outputs; may be the same. */
   own: string;
-  /** All facts that the namespace holds. */
+  processors: 'resampler' | 'topology';
+  /** Whether it shares the tasks with other processes. */
+  isShared: boolean;
+}
+
+/** What a process has done so far. */
+export interface TasksRunReport {
+  /** Of committed steps. */
   records: number;
-  /** What is done after so many is told apart, as code is compiled while the first ones are read. */
-  warmUpRecords: number;
-}
-
-export interface TasksRunFigures {
-  cpuSeconds: number;
-  wallSeconds: number;
-  /** Records taken in once warm, and what they took. */
-  warmRecords: number;
-  warmCpuSeconds: number;
-  warmWallSeconds: number;
   steps: number;
+  cpuSeconds: number;
   peakMegabytes: number;
+  /** Partitions whose tasks it runs. */
+  held: number[];
 }
 
-const LOOK_EVERY_MS = 10;
-const RUN_LIMIT_MS = 20 * MINUTE_MS;
+export type TasksRunRequest = 'report' | 'stop';
 
-const { kafka, namespace, own, records, warmUpRecords } = JSON.parse(process.argv[2]) as TasksRunOptions;
-const facts = await openKafkaLog({ settings: kafka, namespace });
+const { kafka, namespace, own, processors, isShared } = JSON.parse(process.argv[2]) as TasksRunOptions;
 const log = await openKafkaLog({ settings: kafka, namespace: own });
+const facts = namespace === own ? log : await openKafkaLog({ settings: kafka, namespace });
 const { codec } = numberedCodec();
 
 /** The tasks' log, but for facts. */
@@ -52,41 +52,34 @@ joined.readMany = (requests, options) => {
 };
 joined.waitForAppend = (timeoutMs, signal) => facts.waitForAppend(timeoutMs, signal);
 
+let crew: Crew | undefined;
+const membership = isShared ? kafkaMembership(kafka, own) : soleMembership(ALL_PARTITIONS);
+const seen: Membership = {
+  isShared,
+  follow: (given, signal) => membership.follow((crew = given), signal),
+};
 const stopping = new AbortController();
-const seconds = () => {
-  const { user, system } = process.cpuUsage();
-  return { cpu: (user + system) / 1e6, wall: performance.now() / 1000 };
-};
 const running = runTasks({
-  ...{ log: joined, codec, codeVersion: 'bench', configurationHash: 'bench', signal: stopping.signal },
-  processors: [resampler as Processor],
+  ...{ log: namespace === own ? log : joined, codec, codeVersion: 'bench', configurationHash: 'bench', signal: stopping.signal },
+  processors: processors === 'topology' ? TOPOLOGY : [resampler as Processor],
+  membership: seen,
 });
-const begun = seconds();
-let warm: { cpu: number; wall: number; records: number } | undefined;
-const done = () => running.tasks.reduce((sum, { progress }) => sum + progress.records, 0);
-await new Promise<void>((resolve, reject) => {
-  running.stopped.catch(reject);
-  const limit = setTimeout(() => reject(new Error(`Only ${done()} of ${records} records were taken in.`)), RUN_LIMIT_MS);
-  const looking = setInterval(() => {
-    const count = done();
-    if (!warm && count >= warmUpRecords) warm = { ...seconds(), records: count };
-    if (count < records) return;
-    clearInterval(looking);
-    clearTimeout(limit);
-    resolve();
-  }, LOOK_EVERY_MS);
+
+function report(): TasksRunReport {
+  const { user, system } = process.cpuUsage();
+  return {
+    records: running.tasks.reduce((sum, { progress }) => sum + progress.records, 0),
+    steps: running.tasks.reduce((sum, { progress }) => sum + progress.committed, 0),
+    cpuSeconds: (user + system) / 1e6,
+    peakMegabytes: process.resourceUsage().maxRSS / 1000,
+    held: crew?.held() ?? [],
+  };
+}
+
+process.on('message', (request: TasksRunRequest) => {
+  if (request === 'report') process.send!(report());
+  else stopping.abort();
 });
-const ended = seconds();
-stopping.abort();
 await running.stopped;
-const figures: TasksRunFigures = {
-  cpuSeconds: ended.cpu - begun.cpu,
-  wallSeconds: ended.wall - begun.wall,
-  warmRecords: records - warm!.records,
-  warmCpuSeconds: ended.cpu - warm!.cpu,
-  warmWallSeconds: ended.wall - warm!.wall,
-  steps: running.tasks.reduce((sum, { progress }) => sum + progress.committed, 0),
-  peakMegabytes: process.resourceUsage().maxRSS / 1000,
-};
-console.log(JSON.stringify(figures));
-await Promise.all([facts.close(), log.close()]);
+await Promise.all(facts === log ? [log.close()] : [facts.close(), log.close()]);
+process.disconnect();

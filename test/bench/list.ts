@@ -1,6 +1,9 @@
 import type { Benchmark } from './benchmark.ts';
 import { fileToRows } from './file-to-rows.ts';
+import { endToEndBenchmark } from './kafka-end-to-end.ts';
 import { EXACTLY_ONCE_BENCHMARKS } from './kafka-exactly-once.ts';
+import { kafkaKillBenchmark } from './kafka-kill.ts';
+import { twoMembersBenchmark } from './kafka-two-members.ts';
 import { killBenchmark } from './kill.ts';
 import { LOG_BENCHMARKS } from './log-throughput.ts';
 import { rebuildBenchmark } from './rebuild.ts';
@@ -16,4 +19,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
   rebuildBenchmark,
   upsertHypertable,
   ...EXACTLY_ONCE_BENCHMARKS,
+  twoMembersBenchmark,
+  kafkaKillBenchmark,
+  endToEndBenchmark,
 ];

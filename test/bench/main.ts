@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 import type { Benchmark } from './benchmark.ts';
 import { BENCHMARKS } from './list.ts';
 import { type SavedResults, savedResults } from './report.ts';
-import { TARGETS, type Target } from './targets.ts';
+import { isReached, TARGETS, type Target, targetText } from './targets.ts';
 
 interface Result {
   name: string;
@@ -17,6 +17,7 @@ interface Result {
   ratio: number;
   target: string;
   holds: boolean;
+  remark?: string;
   figures: Record<string, number | string>;
 }
 
@@ -65,18 +66,19 @@ function isWanted(target: Target): boolean {
 }
 
 async function measure(benchmark: Benchmark, wanted: readonly Target[]): Promise<Result[]> {
-  const { ratios, figures } = await benchmark.run({ quick: values.quick === true });
-  return wanted.map(({ name, group, target, bound }) => {
+  const { ratios, remarks = {}, figures } = await benchmark.run({ quick: values.quick === true });
+  return wanted.map((each) => {
+    const { name, group } = each;
     const ratio = ratios[name];
     if (ratio === undefined) throw new Error(`The benchmark did not measure ${name}.`);
-    const holds = bound === 'least' ? ratio >= target : ratio <= target;
-    return { name, group, ratio, target: `${bound === 'least' ? '≥' : '≤'} ${Number(target.toPrecision(3))}`, holds, figures };
+    return { name, group, ratio, target: targetText(each), holds: isReached(each, ratio), remark: remarks[name], figures };
   });
 }
 
 function show(result: Result): void {
   if (values.json) return console.log(JSON.stringify(result));
   console.log(`${result.holds ? 'holds ' : 'MISSED'} ${result.name}: ${Number(result.ratio.toPrecision(4))} (target ${result.target})`);
+  if (result.remark) console.log(`         ${result.remark}`);
   for (const [name, value] of Object.entries(result.figures))
     console.log(`         ${name}: ${typeof value === 'number' ? Number(value.toPrecision(5)).toLocaleString('en') : value}`);
 }
@@ -106,7 +108,7 @@ function save(): void {
     commit: execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim(),
     measuredOn: new Date().toISOString().slice(0, 10),
     machine: `${cpus().length} cores (${cpus()[0].model.trim()}), Node ${process.version}`,
-    results: [...kept, ...results.map(({ name, ratio, holds, figures }) => ({ name, ratio, holds, figures }))],
+    results: [...kept, ...results.map(({ name, ratio, holds, remark, figures }) => ({ name, ratio, holds, remark, figures }))],
   };
   writeFileSync(file, `${JSON.stringify(saved, null, 2)}\n`);
 }
