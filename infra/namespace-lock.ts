@@ -84,6 +84,8 @@ interface Session {
 
 async function openSession(url: string, name: string): Promise<Session> {
   const client = await openClient(url, name);
+  // A machine that lost its power says nothing: the server lets its lock go after this, not after hours.
+  await client.query('SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3');
   const session: Session = {
     open: true,
     ended: Promise.resolve(),
@@ -148,16 +150,20 @@ export async function whileLocked(lock: PartLock, work: (signal: AbortSignal) =>
 async function lockAndWork(
   { url, namespace, part, signal, tell }: PartLock,
   work: (signal: AbortSignal) => Promise<void>,
-  onTaken: () => void,
+  onAnswer: () => void,
 ): Promise<boolean> {
   const session = await openSession(url, `${part} ${namespace}`);
   try {
-    for (let waits = 0; !(await session.take(`iflex ${part} ${namespace}`, false)); waits++) {
+    const take = async () => {
+      const isTaken = await session.take(`iflex ${part} ${namespace}`, false);
+      onAnswer();
+      return isTaken;
+    };
+    for (let waits = 0; !(await take()); waits++) {
       if (waits === 0) tell(`Another process has the ${part} of "${namespace}"; this one waits to take over.`);
       await look(signal);
       if (signal.aborted) return true;
     }
-    onTaken();
     tell(`This process has the ${part} of "${namespace}" now.`);
     const ending = linked(signal);
     void session.ended.then(() => ending.abort());

@@ -56,6 +56,21 @@ const PASSING = new Set([
   'INVALID_REPLICATION_FACTOR',
 ]);
 
+/** What no further attempt cures, as it is about what is asked. */
+const REFUSALS: ReadonlySet<string> = new Set([
+  'MESSAGE_TOO_LARGE',
+  'RECORD_LIST_TOO_LARGE',
+  'INVALID_RECORD',
+  'INVALID_CONFIG',
+  'INVALID_REQUEST',
+  'INVALID_TOPIC_EXCEPTION',
+  'INVALID_TIMESTAMP',
+  'POLICY_VIOLATION',
+  'UNSUPPORTED_VERSION',
+  'UNSUPPORTED_COMPRESSION_TYPE',
+  'INVALID_TRANSACTION_TIMEOUT',
+]);
+
 /** A broker's answer that names an error. */
 export class BrokerError extends Error {
   /** As in the protocol, such as NOT_LEADER_OR_FOLLOWER. */
@@ -263,6 +278,13 @@ export function kafkaError(error: unknown): unknown {
     );
   const id = brokerErrorOf(error);
   if (id === undefined && !isNetworkError(error)) return error;
+  if (id !== undefined && REFUSALS.has(id))
+    return new IflexError(
+      'CONFIG_INVALID',
+      `Kafka refuses what is asked, and would again: ${id}. Compare the brokers' settings and topics (\`iflex topics apply\`).`,
+      {},
+      error,
+    );
   if (id !== undefined && /AUTHORIZATION|SASL|AUTHENTICATION/.test(id))
     return new IflexError('CONFIG_INVALID', `Kafka does not allow it: ${id}. Check the user's rights and KAFKA_USERNAME.`, {}, error);
   return new IflexError('KAFKA_UNREACHABLE', `Kafka does not answer as it should: ${id ?? error.message.replace(/\.$/, '')}.`, {}, error);

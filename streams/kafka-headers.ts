@@ -74,7 +74,8 @@ export function putHeaders(into: Bytes, headers: RecordHeaders | null): void {
   if (!(knownAtMs >= 0 && knownAtMs < MAX_TIME_MS)) return putSlowly(into, headers);
   const count =
     6 + (number >= 0 ? 1 : 0) + (causes === undefined ? 0 : 1) + (run === undefined ? 0 : 1) + (traceparent === undefined ? 0 : 1);
-  into.reserve(512 + 4 * (source.length + (id?.length ?? 0) + (causes?.length ?? 0) + (traceparent?.length ?? 0)) + 9 * source.length);
+  const chars = source.length + type.length + (id ?? '').length + (causes ?? '').length + (run ?? '').length + (traceparent ?? '').length;
+  into.reserve(512 + 4 * chars + 9 * source.length);
   into.bytes[into.length++] = count * 2;
   put(into, NAME.specversion, SPEC_VERSION_BYTES);
   copy(into, NAME.id);

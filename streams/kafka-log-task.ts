@@ -89,9 +89,7 @@ export async function takeKafkaTask(place: KafkaTaskPlace, partition: number): P
  */
 async function formerDecided(place: KafkaTaskPlace, partition: number, { producerId }: TransactionWriter): Promise<void> {
   const { cluster, reader, namespace, topics } = place;
-  const journal = ownPlace(place, 'journal', partition);
-  const [endOffset] = await reader.highWatermarks([journal]);
-  await reader.untilDecided([{ ...journal, endOffset }]);
+  await journalDecided(place, partition);
   const derived = topics.all().filter(({ kind }) => kind === 'derived');
   const written = [
     // An event that was set aside lies in the partition of its key.
@@ -101,6 +99,12 @@ async function formerDecided(place: KafkaTaskPlace, partition: number, { produce
     ...STEP_TOPICS.map((topic) => ownPlace(place, topic, partition)),
   ];
   await reader.untilDecided(await placesHeldBy(producerId, cluster, reader, written));
+}
+
+async function journalDecided(place: ReadPlace, partition: number): Promise<void> {
+  const journal = ownPlace(place, 'journal', partition);
+  const [endOffset] = await place.reader.highWatermarks([journal]);
+  await place.reader.untilDecided([{ ...journal, endOffset }]);
 }
 
 class KafkaTask {
@@ -301,7 +305,9 @@ async function readIndex(place: ReadPlace, partition: number): Promise<SnapshotE
   return [...entries.values()].sort((a, b) => a.step - b.step);
 }
 
+/** Marks come partition by partition: what a step emitted may be read before its line can, which is waited for. */
 export async function kafkaTaskPositions(place: ReadPlace, partition: number): Promise<Positions> {
+  await journalDecided(place, partition);
   return (await lastLine(place, partition))?.positions ?? {};
 }
 

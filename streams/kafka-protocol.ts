@@ -18,7 +18,6 @@ export interface FetchedPartition extends FetchedBatches {
   highWatermark: number;
   /** Before it, every transaction has ended. */
   lastStableOffset: number;
-  logStartOffset: number;
 }
 
 export interface FetchRequest {
@@ -80,12 +79,13 @@ function fetchedPartition(reader: Reader, topic: string, wholeError: number): Fe
   const ownError = reader.readInt16();
   const highWatermark = Number(reader.readInt64());
   const lastStableOffset = Number(reader.readInt64());
-  const logStartOffset = Number(reader.readInt64());
+  // Where the log begins.
+  reader.readInt64();
   const aborted: AbortedTransaction[] =
     reader.readNullableArray((r) => ({ producerId: r.readInt64(), firstOffset: Number(r.readInt64()) })) ?? [];
   reader.readInt32();
   const bytes = reader.readNullableBytes() ?? Buffer.alloc(0);
-  return { topic, partition, errorCode: ownError || wholeError, highWatermark, lastStableOffset, logStartOffset, aborted, bytes };
+  return { topic, partition, errorCode: ownError || wholeError, highWatermark, lastStableOffset, aborted, bytes };
 }
 
 /** Partitions of one leader. */

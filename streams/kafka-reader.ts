@@ -186,6 +186,11 @@ export class KafkaReader {
       const asked = left.map(({ at, offset }) => ({ ...at, offset, maxBytes: MAX_BATCH_BYTES }));
       for (const each of await this.fetch(asked, { committed: false })) {
         const request = byPlace.get(placeOf(each))!;
+        if (each.errorCode === OFFSET_OUT_OF_RANGE) {
+          const [start] = await this.starts([request.at]);
+          request.offset = start > request.offset ? start : request.end;
+          continue;
+        }
         const { heads, nextOffset } = readBatchHeads(each.bytes, request.offset);
         request.heads.push(...heads);
         // Nothing there, though it is not the end: it was deleted or compacted meanwhile.

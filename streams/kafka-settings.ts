@@ -1,4 +1,4 @@
-/** How a Kafka cluster is reached, from the environment; the same settings go to both client libraries. */
+/** How a Kafka cluster is reached, from the environment. */
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { IflexError } from './errors.ts';
 import { COMPRESSIONS, type Compression } from './kafka-records.ts';
@@ -18,7 +18,7 @@ export interface KafkaSettings {
 }
 
 /** Beyond the longest one a process that died would be missed by nobody for too long; brokers have bounds of their own. */
-const SESSION_MS = { least: 1_000, most: 600_000 };
+const SESSION_MS = { least: 2_000, most: 600_000 };
 const MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const;
 
 /** Undefined where `KAFKA_BROKERS` is not set. Throws CONFIG_INVALID, without showing a password. */

@@ -23,8 +23,8 @@ export class KafkaSources {
   }
 
   /** Reads what was decided since the last time. */
-  async catchUp(): Promise<void> {
-    while (await this.readOn());
+  async catchUp(until = Number.POSITIVE_INFINITY): Promise<void> {
+    while (this.offset < until && (await this.readOn()));
   }
 
   /**
@@ -32,13 +32,11 @@ export class KafkaSources {
    * far as one can read. Throws KAFKA_STALLED where another's transaction there is not ended in time.
    */
   async catchUpTo(ownMark: number): Promise<void> {
-    const waiting = this.reader.waiting();
-    while (this.offset < ownMark) {
-      const moved = await this.readOn();
-      if (this.offset >= ownMark) return;
-      if (!moved && (await this.reader.ends([this.at]))[0] >= ownMark) return;
-      await waiting.goOn([this.at]);
-    }
+    await this.catchUp(ownMark);
+    if (this.offset >= ownMark) return;
+    // What was decided after that read is still to be read.
+    await this.reader.untilDecided([{ ...this.at, endOffset: ownMark }]);
+    await this.catchUp(ownMark);
   }
 
   /** False where there was nothing further to read. */

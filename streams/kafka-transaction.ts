@@ -19,7 +19,7 @@ export interface Written extends TopicPartition {
 }
 
 /** After these, another writer has the id, or the coordinator gave up on the transaction, which it answers alike. */
-const FENCED = new Set(['INVALID_PRODUCER_EPOCH', 'PRODUCER_FENCED', 'INVALID_PRODUCER_ID_MAPPING', 'INVALID_TXN_STATE']);
+const FENCED = new Set(['INVALID_PRODUCER_EPOCH', 'PRODUCER_FENCED', 'INVALID_TXN_STATE']);
 const UNKNOWN_SERVER_ERROR = -1;
 const CONCURRENT_TRANSACTIONS = 51;
 

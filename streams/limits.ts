@@ -15,7 +15,7 @@ export const MAX_DELIVERY_BYTES = 64 * 1024;
 export const MAX_READINGS_PER_DELIVERY = 4_000;
 /** Of a rejected event so many first bytes are kept, and the SHA-256 of all of them. */
 export const REJECTED_BYTES_KEPT = 4_096;
-/** One row of the PostgreSQL log holds at most so many records / bytes. */
+/** One row of the PostgreSQL log, or one batch on Kafka, holds at most so many records / bytes. */
 export const MAX_BATCH_RECORDS = 10_000;
 export const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 /** A transaction on Kafka that is not ended within this is ended by the broker; so long may a writer that froze hold others up. */

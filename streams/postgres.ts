@@ -52,7 +52,7 @@ export async function openPool(url: string, name: string, max = 8): Promise<Pool
 
 /** A connection of its own, outside of the pool (LISTEN, advisory locks). */
 export async function openClient(url: string, name: string): Promise<pg.Client> {
-  const client = new BinaryClient({ connectionString: url, application_name: `iflex ${name}`, types });
+  const client = new BinaryClient({ connectionString: url, application_name: `iflex ${name}`, types, keepAlive: true });
   await client.connect();
   return client;
 }

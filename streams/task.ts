@@ -248,8 +248,12 @@ export class Task {
     this.stepBytes += record.value.length;
     this.positions[record.topic] = record.offset + 1;
     if (endsAnswer(record)) {
-      this.positions[REQUESTS] = nextRequest(record).offset;
-      this.awaitedReloads--;
+      const { offset } = nextRequest(record);
+      // An answer that came twice was awaited once.
+      if (offset > (this.positions[REQUESTS] ?? 0)) {
+        this.positions[REQUESTS] = offset;
+        this.awaitedReloads--;
+      }
     }
     for (let i = before; i < this.drive.outputs.length; i++) if (this.drive.outputs[i].topic === REQUESTS) this.awaitedReloads++;
     const last = this.journal.at(-1);

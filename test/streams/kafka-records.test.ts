@@ -67,6 +67,15 @@ test('records are read as they were written, with the headers that cloud-events.
   );
 });
 
+test('a header of any length finds room', () => {
+  const long = 'é'.repeat(70_000);
+  const given: RecordHeaders = { source: 's', number: -1, id: 'i', type: 't', knownAtMs: 1, causes: 'c', run: 'r', traceparent: 'p' };
+  for (const name of ['source', 'id', 'type', 'causes', 'run', 'traceparent'] as const) {
+    const written = { key: 'k', value: new Uint8Array(1), headers: { ...given, [name]: long } };
+    assert.deepEqual(decode(encodeRecordBatch([written], WRITER)).records.map(shown), [shown(written)], name);
+  }
+});
+
 test('deliveries that differ from the one before in number and time alone are read as any others', () => {
   const dayMs = 86_400_000;
   const steps = fc.array(fc.record({ more: fc.constantFrom(0, 1, 1, 1, 9, 90), ms: fc.constantFrom(0, 1, 60_000, dayMs / 2) }), {
