@@ -1,5 +1,6 @@
 import type { Benchmark } from './benchmark.ts';
 import { fileToRows } from './file-to-rows.ts';
+import { compressionBenchmark } from './kafka-compression.ts';
 import { endToEndBenchmark } from './kafka-end-to-end.ts';
 import { EXACTLY_ONCE_BENCHMARKS } from './kafka-exactly-once.ts';
 import { kafkaKillBenchmark } from './kafka-kill.ts';
@@ -22,4 +23,5 @@ export const BENCHMARKS: readonly Benchmark[] = [
   twoMembersBenchmark,
   kafkaKillBenchmark,
   endToEndBenchmark,
+  compressionBenchmark,
 ];

@@ -43,5 +43,7 @@ export const TARGETS: readonly Target[] = [
   { name: 'kafka-kill-100k-points', group: 'kafka', target: 20, bound: 'most', what: 'Seconds from SIGKILL of one of two members at 100,000 points to the first new output of one of its tasks, committed; the session time-out of 10 s is in it' },
   { name: 'kafka-end-to-end', group: 'kafka', target: null, bound: 'least', what: 'Readings per second from append to queryable rows of 5, 15 and 60 min in TimescaleDB, one reading a delivery, appending, tasks and projector in processes of their own, with the broker and the database on the same machine' },
   { name: 'kafka-end-to-end-batched', group: 'kafka', target: null, bound: 'least', what: 'The same with 60 readings a delivery' },
+  { name: 'kafka-compression', group: 'kafka', target: null, bound: 'most', what: 'Bytes of record batches under zstd against none, one reading a delivery; beside it the CPU time of writing and reading a record under each' },
+  { name: 'kafka-compression-batched', group: 'kafka', target: null, bound: 'most', what: 'The same with 60 readings a delivery' },
   { name: 'upsert-hypertable', group: 'kafka', target: 0.8, bound: 'least', what: 'Rows per second of 5-minute windows from the log into a hypertable of TimescaleDB, a fiftieth of them revised, with history and positions; against the bare statement that upserts the same rows, from memory' },
 ];
