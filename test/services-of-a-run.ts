@@ -20,6 +20,7 @@ export async function withServicesOfARun<T>(work: () => Promise<T>): Promise<T> 
   mkdirSync(temporary);
   // The servers run as another user where we are root.
   for (const each of [folder, temporary]) chmodSync(each, 0o755);
+  const { TMPDIR, IFLEX_SERVICES_STATE, IFLEX_SERVICES_PORT_SHIFT } = process.env;
   process.env.TMPDIR = temporary;
   process.env.IFLEX_SERVICES_STATE ??= join(folder, 'state');
   process.env.IFLEX_SERVICES_PORT_SHIFT ??= String(await freePortShift(1000, 4000));
@@ -32,7 +33,15 @@ export async function withServicesOfARun<T>(work: () => Promise<T>): Promise<T> 
     for (const each of [place, ...leftBehind])
       for (const name of running(each)) if (each !== place || !ranBefore.includes(name)) await down(each, name);
     rmSync(folder, { recursive: true, force: true });
+    setEnvironment({ TMPDIR, IFLEX_SERVICES_STATE, IFLEX_SERVICES_PORT_SHIFT });
   }
+}
+
+/** Another run of the same process must not look for the folders of this one. */
+function setEnvironment(values: NodeJS.ProcessEnv): void {
+  for (const [name, value] of Object.entries(values))
+    if (value === undefined) delete process.env[name];
+    else process.env[name] = value;
 }
 
 /** Those that were started in the place, ready or not. */
