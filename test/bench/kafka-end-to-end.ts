@@ -13,6 +13,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type Backend, dropNamespace, openCodec, openLog } from '../../infra/backend.ts';
 import { PROJECT_FOLDER } from '../../infra/engine.ts';
 import { createService } from '../../infra/metrics.ts';
+import nodeOptions from '../../infra/node-options.json' with { type: 'json' };
 import { untilDrained } from '../../infra/pipeline.ts';
 import { up } from '../../infra/services/lifecycle.ts';
 import { SERVICES } from '../../infra/services/list.ts';
@@ -60,7 +61,8 @@ interface Bench {
 }
 
 function startRole(role: (typeof ROLES)[number], env: Record<string, string>): ChildProcess {
-  const args = [join(PROJECT_FOLDER, 'infra', 'cli', 'main.ts'), 'run', '--namespace', NAMESPACE, '--role', role, '--no-clock'];
+  const run = ['run', '--namespace', NAMESPACE, '--role', role, '--no-clock'];
+  const args = [...nodeOptions, join(PROJECT_FOLDER, 'infra', 'cli', 'main.ts'), ...run];
   return spawn(process.execPath, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 

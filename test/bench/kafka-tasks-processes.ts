@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import nodeOptions from '../../infra/node-options.json' with { type: 'json' };
 import { MINUTE_MS } from '../../streams/limits.ts';
 import type { TasksRunOptions, TasksRunReport, TasksRunRequest } from './kafka-tasks-run.ts';
 
@@ -17,7 +18,7 @@ export class TasksProcess {
   private isEnding = false;
 
   constructor(options: TasksRunOptions) {
-    this.child = fork(SCRIPT, [JSON.stringify(options)], { execArgv: [], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    this.child = fork(SCRIPT, [JSON.stringify(options)], { execArgv: nodeOptions, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     this.ended = once(this.child, 'close').then(([code, signal]) => {
       if (code !== 0 && !this.isEnding) throw new Error(`A process of tasks ended with ${signal ?? code}.`);
     });
