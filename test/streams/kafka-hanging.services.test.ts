@@ -54,6 +54,8 @@ test('an open transaction is shown with its owner, and is not held for one that 
     assert.match(shown.stdout, /its coordinator ends it after 15 s/);
     assert.equal(shown.status, 0);
     await writer.end(true);
+    // The coordinator has decided so; the mark comes a moment later.
+    await reader.untilDecided([{ ...place, endOffset: 1 }]);
     assert.deepEqual(await findOpenTransactions(cluster, reader, [place]), []);
   });
 });
