@@ -81,7 +81,9 @@ export class TaskCrew implements Crew {
       try {
         return await this.runOne(task, signal);
       } catch (error) {
-        if (!this.options.isShared || (error as IflexError).code !== 'TASK_FENCED') throw error;
+        const { code, details } = error as IflexError;
+        // Who was away for long cannot know whether another one has it. Who shares hears that from the group meanwhile.
+        if (code !== 'TASK_FENCED' || !(this.options.isShared || details.isOverdue)) throw error;
         // It was ours in between: this is another time, not the same one going on.
         if (task.progress.committed > known) pauseMs = TASK_RETAKE_MS;
         await pause(pauseMs, undefined, { signal }).catch(() => {});
