@@ -74,7 +74,7 @@ for (const isCommitted of [true, false])
     });
   });
 
-test('a task is taken over once its journal is decided: a step that counts is not done again', async () => {
+test('a task is taken over, and told of, once its journal is decided: a step that counts is not done again, nor missed', async () => {
   const line = { step: 7, label: 'l', positions: { ticks: 5 }, entries: [], snapshot: null, deltasFrom: 0 };
   const inJournal = (namespace: string): Lane[] => [
     {
@@ -85,11 +85,13 @@ test('a task is taken over once its journal is decided: a step that counts is no
   ];
   await withOpenTransaction(inJournal, async ({ log, writer }) => {
     const taking = log.takeTask(PARTITION);
+    const positions = log.taskPositions(PARTITION);
     // These take as long as the one would that does not wait.
     for (let other = PARTITION + 1; other < PARTITION + 4; other++) await log.takeTask(other);
     await writer.end(true);
     const { state } = await taking;
     assert.deepEqual([state.stepNumber, state.positions], [7, { ticks: 5 }]);
+    assert.deepEqual(await positions, { ticks: 5 });
   });
 });
 
