@@ -1,6 +1,7 @@
 /** Transactions of others that are open, were ended by hand, or are still being ended, under the log's own work. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Positions } from '../../streams/event-log.ts';
 import type { Lane } from '../../streams/kafka-batches.ts';
 import { BrokerError, KafkaCluster } from '../../streams/kafka-cluster.ts';
 import { openKafkaLog } from '../../streams/kafka-log.ts';
@@ -74,15 +75,19 @@ for (const isCommitted of [true, false])
     });
   });
 
-test('a task is taken over, and told of, once its journal is decided: a step that counts is not done again, nor missed', async () => {
-  const line = { step: 7, label: 'l', positions: { ticks: 5 }, entries: [], snapshot: null, deltasFrom: 0 };
-  const inJournal = (namespace: string): Lane[] => [
+const LINE = { step: 7, label: 'l', positions: {} as Positions, entries: [], snapshot: null as object | null, deltasFrom: 0 };
+const inJournalOf =
+  (line: typeof LINE) =>
+  (namespace: string): Lane[] => [
     {
       topic: ownTopicName(namespace, 'journal'),
       partition: PARTITION,
       records: [{ key: 'step', value: Buffer.from(JSON.stringify(line)), headers: null }],
     },
   ];
+
+test('a task is taken over, and told of, once its journal is decided: a step that counts is not done again, nor missed', async () => {
+  const inJournal = inJournalOf({ ...LINE, positions: { ticks: 5 } });
   await withOpenTransaction(inJournal, async ({ log, writer }) => {
     const taking = log.takeTask(PARTITION);
     const positions = log.taskPositions(PARTITION);
@@ -92,6 +97,13 @@ test('a task is taken over, and told of, once its journal is decided: a step tha
     const { state } = await taking;
     assert.deepEqual([state.stepNumber, state.positions], [7, { ticks: 5 }]);
     assert.deepEqual(await positions, { ticks: 5 });
+  });
+});
+
+test('a task whose snapshot the log has lost in part is not taken for one that a transaction holds up', async () => {
+  await withOpenTransaction(inJournalOf({ ...LINE, snapshot: { step: 7, from: 0, parts: 2 } }), async ({ log, writer }) => {
+    await writer.end(true);
+    await assert.rejects(log.takeTask(PARTITION), { code: 'INTERNAL', message: /lost 2 of 2 parts of the snapshot of step 7 / });
   });
 });
 
