@@ -9,8 +9,9 @@ import { KafkaReader } from '../../streams/kafka-reader.ts';
 import { kafkaSettings } from '../../streams/kafka-settings.ts';
 import { ownTopicName, topicName } from '../../streams/kafka-topics.ts';
 import { TransactionWriter } from '../../streams/kafka-transaction.ts';
+import { isConnectionLost } from '../../streams/retry.ts';
 import { openTestServices } from '../services.ts';
-import { numbered, texts } from './event-log-fixtures.ts';
+import { code, numbered, texts } from './event-log-fixtures.ts';
 
 const services = await openTestServices('kafka');
 const settings = kafkaSettings(services.settings)!;
@@ -105,6 +106,21 @@ test('a task whose snapshot the log has lost in part is not taken for one that a
     await writer.end(true);
     await assert.rejects(log.takeTask(PARTITION), { code: 'INTERNAL', message: /lost 2 of 2 parts of the snapshot of step 7 / });
   });
+});
+
+test('a task whose producer id Kafka forgot, as it does after a week of rest, is taken anew, not given up', async (t) => {
+  const log = await openKafkaLog({ settings, namespace: services.namespace() });
+  try {
+    const step = { label: 'l', outputs: [], delta: Buffer.from('d'), positions: { ticks: 1 }, journal: [] };
+    const rested = await log.takeTask(PARTITION);
+    const forgets = t.mock.method(KafkaCluster.prototype, 'send', () => Promise.reject(new BrokerError(49, 'a write of a test')));
+    await assert.rejects(rested.commit(step), (error) => code('KAFKA_UNREACHABLE')(error) && isConnectionLost(error));
+    forgets.mock.restore();
+    await (await log.takeTask(PARTITION)).commit(step);
+    assert.deepEqual(await log.taskPositions(PARTITION), { ticks: 1 });
+  } finally {
+    await log.close();
+  }
 });
 
 test('an append whose transaction is aborted by hand, after Kafka said that it is committed, is done again', async (t) => {
