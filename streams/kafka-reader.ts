@@ -40,7 +40,7 @@ interface Reading extends ReadRequest {
 }
 
 /** Waits for the transactions of others to end. */
-class Waiting {
+export class Waiting {
   private sinceMs = performance.now();
   private hasLooked = false;
   private readonly relieve: (() => Promise<boolean>) | undefined;
@@ -71,6 +71,10 @@ export class KafkaReader {
   constructor(cluster: KafkaCluster, relieve?: () => Promise<boolean>) {
     this.cluster = cluster;
     this.relieve = relieve;
+  }
+
+  waiting(): Waiting {
+    return new Waiting(this.relieve);
   }
 
   /** One fetch of each partition; waits up to `maxWaitMs` where none has anything. */
@@ -146,11 +150,12 @@ export class KafkaReader {
    * transaction before that end is not ended in time: what is behind it would be missing.
    */
   async *readToEnd(at: TopicPartition, from: number): AsyncGenerator<LogRecord[]> {
-    const [endOffset] = await this.highWatermarks([at]);
-    for (let offset = from; offset < endOffset; ) {
+    const [end] = await this.highWatermarks([at]);
+    const waiting = this.waiting();
+    for (let offset = from; offset < end; ) {
       const { records, nextOffset } = await this.read(at, offset, { maxRecords: Number.MAX_SAFE_INTEGER, maxBytes: MAX_STEP_BYTES });
       if (records.length > 0) yield records;
-      if (nextOffset === offset) await this.untilDecided([{ ...at, endOffset }]);
+      if (nextOffset === offset) await waiting.goOn([at]);
       offset = nextOffset;
     }
   }
@@ -176,9 +181,7 @@ export class KafkaReader {
   async headsUpTo(requests: readonly (ReadRequest & { end: number })[]): Promise<BatchHead[][]> {
     const results: BatchHead[][] = requests.map(() => []);
     let left = requests.map((request, i) => ({ ...request, heads: results[i] })).filter(({ offset, end }) => offset < end);
-    // Where no place goes on, though it is not at its end, what was left there was deleted or compacted meanwhile.
-    for (let goesOn = true; goesOn && left.length > 0; ) {
-      goesOn = false;
+    while (left.length > 0) {
       const byPlace = new Map(left.map((each) => [placeOf(each.at), each]));
       const asked = left.map(({ at, offset }) => ({ ...at, offset, maxBytes: MAX_BATCH_BYTES }));
       for (const each of await this.fetch(asked, { committed: false })) {
@@ -186,13 +189,12 @@ export class KafkaReader {
         if (each.errorCode === OFFSET_OUT_OF_RANGE) {
           const [start] = await this.starts([request.at]);
           request.offset = start > request.offset ? start : request.end;
-          goesOn = true;
           continue;
         }
         const { heads, nextOffset } = readBatchHeads(each.bytes, request.offset);
         request.heads.push(...heads);
-        if (nextOffset > request.offset) goesOn = true;
-        request.offset = nextOffset;
+        // Nothing there, though it is not the end: it was deleted or compacted meanwhile.
+        request.offset = nextOffset === request.offset && left.length === 1 ? request.end : nextOffset;
       }
       left = left.filter(({ offset, end }) => offset < end);
     }
@@ -210,7 +212,7 @@ export class KafkaReader {
    */
   async untilDecided(places: readonly (TopicPartition & { endOffset: number })[]): Promise<number> {
     const started = performance.now();
-    const waiting = new Waiting(this.relieve);
+    const waiting = this.waiting();
     for (let left = places, pauseMs = 1; left.length > 0; pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * pauseMs)) {
       const ends = await this.ends(left);
       left = left.filter(({ endOffset }, i) => ends[i] < endOffset);

@@ -31,6 +31,7 @@ function readerOf(answersUntilDecided: number): KafkaReader {
       while ((await answer((end) => end)) < endOffset);
     },
     ends: () => answer((end) => [end]),
+    waiting: () => ({ goOn: async () => {} }),
   } as unknown as KafkaReader;
 }
 
