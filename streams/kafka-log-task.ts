@@ -12,7 +12,7 @@ import type { KafkaCluster } from './kafka-cluster.ts';
 import { placesHeldBy } from './kafka-hanging.ts';
 import type { KafkaReader } from './kafka-reader.ts';
 import type { WireRecord } from './kafka-records.ts';
-import { type OwnTopic, ownTopicName, topicName } from './kafka-topics.ts';
+import { type OwnTopic, ownTopicName, placesOf, topicName } from './kafka-topics.ts';
 import { TransactionWriter, type Written } from './kafka-transaction.ts';
 import { DAILY_SNAPSHOTS_KEPT, DAY_MS } from './limits.ts';
 
@@ -93,9 +93,7 @@ async function formerDecided(place: KafkaTaskPlace, partition: number, { produce
   const derived = topics.all().filter(({ kind }) => kind === 'derived');
   const written = [
     // An event that was set aside lies in the partition of its key.
-    ...derived.flatMap(({ name, partitions }) =>
-      Array.from({ length: partitions }, (_, each) => ({ topic: topicName(namespace, name), partition: each })),
-    ),
+    ...derived.flatMap(({ name, partitions }) => placesOf({ name: topicName(namespace, name), partitions })),
     ...STEP_TOPICS.map((topic) => ownPlace(place, topic, partition)),
   ];
   await reader.untilDecided(await placesHeldBy(producerId, cluster, reader, written));

@@ -26,7 +26,7 @@ import { KafkaReader } from './kafka-reader.ts';
 import { type HangingFound, KafkaRepair, type RepairOptions } from './kafka-repair.ts';
 import type { KafkaSettings } from './kafka-settings.ts';
 import { KafkaSources, sourceMarks } from './kafka-sources.ts';
-import { type KeepingOptions, makeTopics, ownTopicName, topicName, type WantedTopic, wantedTopics } from './kafka-topics.ts';
+import { type KeepingOptions, makeTopics, ownTopicName, placesOf, topicName, type WantedTopic, wantedTopics } from './kafka-topics.ts';
 import { TransactionWriter, type Written } from './kafka-transaction.ts';
 import { KafkaWatch } from './kafka-watch.ts';
 import { HOUR_MS } from './limits.ts';
@@ -92,10 +92,6 @@ async function prepareTopics(cluster: KafkaCluster, wanted: readonly WantedTopic
         `The topic ${name} was made with ${made} partitions, not ${partitions}. Replay into a new namespace.`,
       );
   }
-}
-
-function placesOf({ name, partitions }: { name: string; partitions: number }): TopicPartition[] {
-  return Array.from({ length: partitions }, (_, partition) => ({ topic: name, partition }));
 }
 
 class KafkaLog implements KafkaEventLog {
@@ -267,7 +263,7 @@ class KafkaLog implements KafkaEventLog {
 
   async endOffsets(topic: string): Promise<number[]> {
     const { partitions } = this.topics.find(topic);
-    const places = Array.from({ length: partitions }, (_, partition) => this.placeOf({ topic, partition }));
+    const places = placesOf({ name: topicName(this.namespace, topic), partitions });
     const ends = await this.reader.highWatermarks(places);
     // A step's journal may be seen a moment before its outputs, which would be missed by who asks for the ends then.
     await this.reader.untilDecided(places.map((place, i) => ({ ...place, endOffset: ends[i] })));

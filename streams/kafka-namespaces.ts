@@ -5,7 +5,7 @@ import { IflexError } from './errors.ts';
 import { brokerErrorOf, KafkaCluster } from './kafka-cluster.ts';
 import { KafkaReader } from './kafka-reader.ts';
 import type { KafkaSettings } from './kafka-settings.ts';
-import { deleteTopics, listTopics, ownTopicName } from './kafka-topics.ts';
+import { deleteTopics, listTopics, ownTopicName, placesOf } from './kafka-topics.ts';
 import type { Namespace } from './namespaces.ts';
 
 const JOURNAL = ownTopicName('', 'journal');
@@ -93,7 +93,7 @@ function topicsOf(name: string, topics: readonly string[]): string[] {
 async function reachOf(cluster: KafkaCluster, topics: readonly string[]): Promise<Omit<Namespace, 'name' | 'note'>> {
   await cluster.untilDone(() => cluster.refresh(topics), { withinMs: REQUEST_WITHIN_MS });
   const reader = new KafkaReader(cluster);
-  const places = topics.flatMap((topic) => Array.from({ length: cluster.partitionCount(topic) }, (_, partition) => ({ topic, partition })));
+  const places = topics.flatMap((name) => placesOf({ name, partitions: cluster.partitionCount(name) }));
   const ofEvents = places.filter(({ topic }) => !topic.includes('.log.'));
   const ends = await reader.ends(ofEvents);
   const filled = ofEvents.filter((_, i) => ends[i] > 0);

@@ -10,6 +10,7 @@ import {
   ResponseError,
 } from '@platformatic/kafka';
 import { IflexError } from './errors.ts';
+import type { TopicPartition } from './event-log.ts';
 import { BrokerError, isPassing, KafkaCluster } from './kafka-cluster.ts';
 import type { KafkaSettings } from './kafka-settings.ts';
 import { MAX_BATCH_BYTES } from './limits.ts';
@@ -70,6 +71,11 @@ export function topicName(namespace: string, topic: string): string {
 
 export function ownTopicName(namespace: string, topic: OwnTopic): string {
   return `${namespace}.log.${topic}`;
+}
+
+/** All partitions of a topic. */
+export function placesOf({ name, partitions }: { name: string; partitions: number }): TopicPartition[] {
+  return Array.from({ length: partitions }, (_, partition) => ({ topic: name, partition }));
 }
 
 /** All topics of a namespace, with the settings that the table of topics asks for. */

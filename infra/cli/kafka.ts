@@ -6,7 +6,7 @@ import { endTransaction, findOpenTransactions, isHanging, type OpenTransaction, 
 import { listKafkaNamespaces, lookUpKafkaNamespace } from '../../streams/kafka-namespaces.ts';
 import { KafkaReader } from '../../streams/kafka-reader.ts';
 import { kafkaSettings } from '../../streams/kafka-settings.ts';
-import { wantedTopics } from '../../streams/kafka-topics.ts';
+import { placesOf, wantedTopics } from '../../streams/kafka-topics.ts';
 import { HOUR_MS } from '../../streams/limits.ts';
 import { notFound } from '../../streams/namespaces.ts';
 import { TOPICS } from '../../streams/topics.ts';
@@ -54,9 +54,7 @@ async function hanging({ namespace, end }: { namespace: string; end?: boolean })
   try {
     const reader = new KafkaReader(cluster);
     const wanted = wantedTopics(namespace, TOPICS, { compactionLagMs: HOUR_MS });
-    const places = wanted.flatMap(({ name, partitions }) =>
-      Array.from({ length: partitions }, (_, partition) => ({ topic: name, partition })),
-    );
+    const places = wanted.flatMap(placesOf);
     const topics = new Set(wanted.map(({ name }) => name));
     const done = <T>(work: () => Promise<T>) => cluster.untilDone(work, { topics, withinMs: ANSWER_WITHIN_MS });
     const open = await done(() => findOpenTransactions(cluster, reader, places));
