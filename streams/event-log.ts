@@ -141,8 +141,9 @@ export interface EventLog {
   /**
    * Several positions in one consistent look: where a result holds a record, every record whose append had ended before
    * that one's began is in the other results too (within their bounds). And of an append of which one look shows anything,
-   * all the rest can be read then. Tasks rest on it: a tick is taken only when all facts that were appended before it, or
-   * with it, are seen.
+   * all the rest can be read then; of a step of a task on Kafka only what it emitted to partitions of the requested numbers:
+   * its line in the journal may come later, which `taskPositions` waits for. Tasks rest on it: a tick is taken only when all
+   * facts that were appended before it, or with it, are seen.
    *
    * Where all partitions are in one table, one statement gives it. Where they are not (Kafka), fetching one after the
    * other does not, see kafka-look.ts. A result of which something was held back ends in `nextOffset` after its last

@@ -272,8 +272,9 @@ async function readSnapshot(place: ReadPlace, partition: number, { step, from, p
     if (wanted.size === 0) return Buffer.concat(found);
   }
   throw new IflexError(
-    'KAFKA_STALLED',
-    `The snapshot of step ${step} of task ${partition} is not whole; ${wanted.size} parts are missing.`,
+    'INTERNAL',
+    `The log has lost ${wanted.size} of ${parts} parts of the snapshot of step ${step} of task ${partition}. ` +
+      'Restore its topics from a copy, or replay into a new namespace.',
   );
 }
 

@@ -40,7 +40,7 @@ interface Reading extends ReadRequest {
 }
 
 /** Waits for the transactions of others to end. */
-export class Waiting {
+class Waiting {
   private sinceMs = performance.now();
   private hasLooked = false;
   private readonly relieve: (() => Promise<boolean>) | undefined;
@@ -71,10 +71,6 @@ export class KafkaReader {
   constructor(cluster: KafkaCluster, relieve?: () => Promise<boolean>) {
     this.cluster = cluster;
     this.relieve = relieve;
-  }
-
-  waiting(): Waiting {
-    return new Waiting(this.relieve);
   }
 
   /** One fetch of each partition; waits up to `maxWaitMs` where none has anything. */
@@ -150,12 +146,11 @@ export class KafkaReader {
    * transaction before that end is not ended in time: what is behind it would be missing.
    */
   async *readToEnd(at: TopicPartition, from: number): AsyncGenerator<LogRecord[]> {
-    const [end] = await this.highWatermarks([at]);
-    const waiting = this.waiting();
-    for (let offset = from; offset < end; ) {
+    const [endOffset] = await this.highWatermarks([at]);
+    for (let offset = from; offset < endOffset; ) {
       const { records, nextOffset } = await this.read(at, offset, { maxRecords: Number.MAX_SAFE_INTEGER, maxBytes: MAX_STEP_BYTES });
       if (records.length > 0) yield records;
-      if (nextOffset === offset) await waiting.goOn([at]);
+      if (nextOffset === offset) await this.untilDecided([{ ...at, endOffset }]);
       offset = nextOffset;
     }
   }
@@ -181,7 +176,9 @@ export class KafkaReader {
   async headsUpTo(requests: readonly (ReadRequest & { end: number })[]): Promise<BatchHead[][]> {
     const results: BatchHead[][] = requests.map(() => []);
     let left = requests.map((request, i) => ({ ...request, heads: results[i] })).filter(({ offset, end }) => offset < end);
-    while (left.length > 0) {
+    // Where no place goes on, though it is not at its end, what was left there was deleted or compacted meanwhile.
+    for (let goesOn = true; goesOn && left.length > 0; ) {
+      goesOn = false;
       const byPlace = new Map(left.map((each) => [placeOf(each.at), each]));
       const asked = left.map(({ at, offset }) => ({ ...at, offset, maxBytes: MAX_BATCH_BYTES }));
       for (const each of await this.fetch(asked, { committed: false })) {
@@ -189,12 +186,13 @@ export class KafkaReader {
         if (each.errorCode === OFFSET_OUT_OF_RANGE) {
           const [start] = await this.starts([request.at]);
           request.offset = start > request.offset ? start : request.end;
+          goesOn = true;
           continue;
         }
         const { heads, nextOffset } = readBatchHeads(each.bytes, request.offset);
         request.heads.push(...heads);
-        // Nothing there, though it is not the end: it was deleted or compacted meanwhile.
-        request.offset = nextOffset === request.offset && left.length === 1 ? request.end : nextOffset;
+        if (nextOffset > request.offset) goesOn = true;
+        request.offset = nextOffset;
       }
       left = left.filter(({ offset, end }) => offset < end);
     }
@@ -212,7 +210,7 @@ export class KafkaReader {
    */
   async untilDecided(places: readonly (TopicPartition & { endOffset: number })[]): Promise<number> {
     const started = performance.now();
-    const waiting = this.waiting();
+    const waiting = new Waiting(this.relieve);
     for (let left = places, pauseMs = 1; left.length > 0; pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * pauseMs)) {
       const ends = await this.ends(left);
       left = left.filter(({ endOffset }, i) => ends[i] < endOffset);

@@ -1,4 +1,5 @@
 /** What schema ids mean in a namespace on Kafka: a topic of its own, of which the first record of an id counts. */
+import { randomUUID } from 'node:crypto';
 import type { KafkaCluster } from './kafka-cluster.ts';
 import { KafkaReader } from './kafka-reader.ts';
 import { ownTopicName } from './kafka-topics.ts';
@@ -18,8 +19,8 @@ export function kafkaRecordedSchemas(cluster: KafkaCluster, namespace: string): 
   return {
     read,
     async add(fingerprints) {
-      // One id for all who record: the next one waits until the last one's records are decided, and reads them.
-      const writer = new TransactionWriter(cluster, `${namespace}.schemas`);
+      // An id of one's own, as nobody is to be shut out: who reads to the end waits until all before it is decided.
+      const writer = new TransactionWriter(cluster, `${namespace}.schemas.${randomUUID()}`);
       await writer.open();
       const records = [...fingerprints].map(([id, print]) => ({ key: String(id), value: Buffer.from(print), headers: null }));
       await writer.write([{ ...at, records }]);

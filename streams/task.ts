@@ -251,6 +251,7 @@ export class Task {
       const { offset } = nextRequest(record);
       // An answer that came twice was awaited once.
       if (offset > (this.positions[REQUESTS] ?? 0)) {
+        if (this.awaitedReloads === 0) throw unasked(record, offset);
         this.positions[REQUESTS] = offset;
         this.awaitedReloads--;
       }
@@ -284,6 +285,15 @@ export class Task {
     this.progress.records += this.stepRecords;
     this.resetStep();
   }
+}
+
+/** To go on would mean to read past the next request, and to take facts in another order than another run. */
+function unasked({ topic, partition, offset }: LogRecord, next: number): IflexError {
+  return new IflexError(
+    'INTERNAL',
+    `${topic}/${partition}/${offset} answers ${REQUESTS}/${partition}/${next - 1}, which the task has not asked for. ` +
+      'Nothing but the reload adapter may write there; replay into a new namespace.',
+  );
 }
 
 /** Within a topic the log's order stands, see merge-order.ts. */

@@ -1,6 +1,7 @@
 /** Transactions of others that are open, were ended by hand, or are still being ended, under the log's own work. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Positions } from '../../streams/event-log.ts';
 import type { Lane } from '../../streams/kafka-batches.ts';
 import { BrokerError, KafkaCluster } from '../../streams/kafka-cluster.ts';
 import { openKafkaLog } from '../../streams/kafka-log.ts';
@@ -8,8 +9,9 @@ import { KafkaReader } from '../../streams/kafka-reader.ts';
 import { kafkaSettings } from '../../streams/kafka-settings.ts';
 import { ownTopicName, topicName } from '../../streams/kafka-topics.ts';
 import { TransactionWriter } from '../../streams/kafka-transaction.ts';
+import { isConnectionLost } from '../../streams/retry.ts';
 import { openTestServices } from '../services.ts';
-import { numbered, texts } from './event-log-fixtures.ts';
+import { code, numbered, texts } from './event-log-fixtures.ts';
 
 const services = await openTestServices('kafka');
 const settings = kafkaSettings(services.settings)!;
@@ -74,23 +76,51 @@ for (const isCommitted of [true, false])
     });
   });
 
-test('a task is taken over once its journal is decided: a step that counts is not done again', async () => {
-  const line = { step: 7, label: 'l', positions: { ticks: 5 }, entries: [], snapshot: null, deltasFrom: 0 };
-  const inJournal = (namespace: string): Lane[] => [
+const LINE = { step: 7, label: 'l', positions: {} as Positions, entries: [], snapshot: null as object | null, deltasFrom: 0 };
+const inJournalOf =
+  (line: typeof LINE) =>
+  (namespace: string): Lane[] => [
     {
       topic: ownTopicName(namespace, 'journal'),
       partition: PARTITION,
       records: [{ key: 'step', value: Buffer.from(JSON.stringify(line)), headers: null }],
     },
   ];
+
+test('a task is taken over, and told of, once its journal is decided: a step that counts is not done again, nor missed', async () => {
+  const inJournal = inJournalOf({ ...LINE, positions: { ticks: 5 } });
   await withOpenTransaction(inJournal, async ({ log, writer }) => {
     const taking = log.takeTask(PARTITION);
+    const positions = log.taskPositions(PARTITION);
     // These take as long as the one would that does not wait.
     for (let other = PARTITION + 1; other < PARTITION + 4; other++) await log.takeTask(other);
     await writer.end(true);
     const { state } = await taking;
     assert.deepEqual([state.stepNumber, state.positions], [7, { ticks: 5 }]);
+    assert.deepEqual(await positions, { ticks: 5 });
   });
+});
+
+test('a task whose snapshot the log has lost in part is not taken for one that a transaction holds up', async () => {
+  await withOpenTransaction(inJournalOf({ ...LINE, snapshot: { step: 7, from: 0, parts: 2 } }), async ({ log, writer }) => {
+    await writer.end(true);
+    await assert.rejects(log.takeTask(PARTITION), { code: 'INTERNAL', message: /lost 2 of 2 parts of the snapshot of step 7 / });
+  });
+});
+
+test('a task whose producer id Kafka forgot, as it does after a week of rest, is taken anew, not given up', async (t) => {
+  const log = await openKafkaLog({ settings, namespace: services.namespace() });
+  try {
+    const step = { label: 'l', outputs: [], delta: Buffer.from('d'), positions: { ticks: 1 }, journal: [] };
+    const rested = await log.takeTask(PARTITION);
+    const forgets = t.mock.method(KafkaCluster.prototype, 'send', () => Promise.reject(new BrokerError(49, 'a write of a test')));
+    await assert.rejects(rested.commit(step), (error) => code('KAFKA_UNREACHABLE')(error) && isConnectionLost(error));
+    forgets.mock.restore();
+    await (await log.takeTask(PARTITION)).commit(step);
+    assert.deepEqual(await log.taskPositions(PARTITION), { ticks: 1 });
+  } finally {
+    await log.close();
+  }
 });
 
 test('an append whose transaction is aborted by hand, after Kafka said that it is committed, is done again', async (t) => {

@@ -317,3 +317,14 @@ test('where the log has holes, positions reach its ends, also after a restart, a
     assert.deepEqual([verified.difference, verified.records], [null, 63]);
   });
 });
+
+test('an answer to a reload that the task has not asked for ends it, and nothing is taken', async () => {
+  await withLog(async (log, codec) => {
+    const { headers, ...given } = delivery(codec, 'day.reloaded', 'site-0', 0, 1);
+    const causes = `x revisions.requested/${PARTITION}:4-4`;
+    await log.append([{ ...given, headers: { ...headers, source: 'reload', causes } }]);
+    const task = taskOf({ log, codec, processors: [{ ...probe, reads: ['day.reloaded'] }] });
+    await assert.rejects(task.step(), { code: 'INTERNAL', message: /answers revisions\.requested\/\d+\/4, which/ });
+    assert.deepEqual(await log.taskPositions(PARTITION), {});
+  });
+});
