@@ -84,8 +84,6 @@ interface Session {
 
 async function openSession(url: string, name: string): Promise<Session> {
   const client = await openClient(url, name);
-  // A machine that lost its power says nothing: the server lets its lock go after this, not after hours.
-  await client.query('SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3');
   const session: Session = {
     open: true,
     ended: Promise.resolve(),

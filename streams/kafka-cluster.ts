@@ -15,6 +15,7 @@ import {
 import { IflexError } from './errors.ts';
 import type { TopicPartition } from './event-log.ts';
 import { brokerOf, type KafkaSettings } from './kafka-settings.ts';
+import { TRANSACTION_TIMEOUT_MS } from './limits.ts';
 
 export interface BrokerAddress {
   host: string;
@@ -56,20 +57,25 @@ const PASSING = new Set([
   'INVALID_REPLICATION_FACTOR',
 ]);
 
-/** What no further attempt cures, as it is about what is asked. */
-const REFUSALS: ReadonlySet<string> = new Set([
-  'MESSAGE_TOO_LARGE',
-  'RECORD_LIST_TOO_LARGE',
-  'INVALID_RECORD',
-  'INVALID_CONFIG',
-  'INVALID_REQUEST',
-  'INVALID_TOPIC_EXCEPTION',
-  'INVALID_TIMESTAMP',
-  'POLICY_VIOLATION',
-  'UNSUPPORTED_VERSION',
-  'UNSUPPORTED_COMPRESSION_TYPE',
-  'INVALID_TRANSACTION_TIMEOUT',
-]);
+const TOO_LARGE = '`iflex topics apply` sets max.message.bytes of its topic; segment.bytes must not be less than that.';
+const OF_TOPICS = "Compare the brokers' settings and topics (`iflex topics apply`).";
+const OF_VERSIONS = 'README.md names the versions of Kafka that can be used.';
+
+/** What no further attempt cures, as it is about what is asked; and what to do then. */
+const REFUSALS: Readonly<Record<string, string>> = {
+  MESSAGE_TOO_LARGE: TOO_LARGE,
+  RECORD_LIST_TOO_LARGE: TOO_LARGE,
+  INVALID_RECORD: OF_TOPICS,
+  INVALID_CONFIG: OF_TOPICS,
+  INVALID_REQUEST: OF_VERSIONS,
+  INVALID_TOPIC_EXCEPTION: OF_TOPICS,
+  INVALID_TIMESTAMP: OF_TOPICS,
+  POLICY_VIOLATION: OF_TOPICS,
+  UNSUPPORTED_VERSION: OF_VERSIONS,
+  UNSUPPORTED_COMPRESSION_TYPE: 'Set another KAFKA_COMPRESSION.',
+  INVALID_TRANSACTION_TIMEOUT: `Set transaction.max.timeout.ms of the brokers to ${TRANSACTION_TIMEOUT_MS} at least.`,
+  INCONSISTENT_GROUP_PROTOCOL: 'All processes of a namespace run the same version.',
+};
 
 /** A broker's answer that names an error. */
 export class BrokerError extends Error {
@@ -125,16 +131,19 @@ export class KafkaCluster {
   private readonly clientId: string;
   private readonly pools = new Map<string, ConnectionPool>();
   private readonly brokers = new Map<number, BrokerAddress>();
+  private readonly everFound = new Set<number>();
   private readonly leaders = new Map<string, number[]>();
   private readonly topicIds = new Map<string, string>();
   private readonly awaitsTopics: boolean;
+  private readonly requestWithinMs: number;
   private closed = false;
 
   /** `awaitsTopics`: a topic that a broker does not know is asked for again, as one that was just made; else it is gone. */
-  constructor(settings: KafkaSettings, clientId: string, { awaitsTopics = true } = {}) {
+  constructor(settings: KafkaSettings, clientId: string, { awaitsTopics = true, requestWithinMs = REQUEST_WITHIN_MS } = {}) {
     this.settings = settings;
     this.clientId = clientId;
     this.awaitsTopics = awaitsTopics;
+    this.requestWithinMs = requestWithinMs;
   }
 
   get compression(): KafkaSettings['compression'] {
@@ -146,7 +155,7 @@ export class KafkaCluster {
     let pool = this.pools.get(use);
     if (!pool) {
       const { tls, sasl } = this.settings;
-      const limits = { connectTimeout: CONNECT_WITHIN_MS, requestTimeout: REQUEST_WITHIN_MS, maxInflights: MAX_REQUESTS };
+      const limits = { connectTimeout: CONNECT_WITHIN_MS, requestTimeout: this.requestWithinMs, maxInflights: MAX_REQUESTS };
       pool = new ConnectionPool(this.clientId, { ...limits, ...(tls && { tls }), ...(sasl && { sasl }) });
       // A connection may say a second time that it failed, as when its socket ends after it was not let in; whom nobody hears
       // then ends the process. Requests fail by themselves.
@@ -185,7 +194,12 @@ export class KafkaCluster {
   /** Looks up brokers and leaders. Throws where a topic is not there, or a partition of it has no leader now. */
   async refresh(topics: readonly string[]): Promise<void> {
     const found = await this.sendToAny(metadataV12.api, [...topics], false, false);
-    for (const { nodeId, host, port } of found.brokers) this.brokers.set(nodeId, { host, port });
+    // One that is gone would be asked again and again, and its address may be another's by now.
+    this.brokers.clear();
+    for (const { nodeId, host, port } of found.brokers) {
+      this.brokers.set(nodeId, { host, port });
+      this.everFound.add(nodeId);
+    }
     for (const { name, errorCode, partitions, topicId } of found.topics) {
       if (errorCode !== 0) throw new BrokerError(errorCode, `a question about ${name}`);
       const leaders: number[] = [];
@@ -208,9 +222,9 @@ export class KafkaCluster {
     return this.topicIds.get(topic)!;
   }
 
-  /** Brokers that were found so far. */
+  /** Brokers that were found so far, also those that are away: of these nobody knows which transactions they have under way. */
   nodes(): number[] {
-    return [...this.brokers.keys()];
+    return [...this.everFound];
   }
 
   forget(topics: Iterable<string>): void {
@@ -259,9 +273,16 @@ export class KafkaCluster {
     return isPassing(error) && (this.awaitsTopics || brokerErrorOf(error) !== 'UNKNOWN_TOPIC_OR_PARTITION');
   }
 
+  /** Closes all connections, whose requests fail as where the network broke; the next ones are sent over new ones. */
+  async disconnect(): Promise<void> {
+    const pools = [...this.pools.values()];
+    this.pools.clear();
+    await Promise.all(pools.map((pool) => pool.close()));
+  }
+
   async close(): Promise<void> {
     this.closed = true;
-    await Promise.all([...this.pools.values()].map((pool) => pool.close()));
+    await this.disconnect();
   }
 }
 
@@ -278,13 +299,8 @@ export function kafkaError(error: unknown): unknown {
     );
   const id = brokerErrorOf(error);
   if (id === undefined && !isNetworkError(error)) return error;
-  if (id !== undefined && REFUSALS.has(id))
-    return new IflexError(
-      'CONFIG_INVALID',
-      `Kafka refuses what is asked, and would again: ${id}. Compare the brokers' settings and topics (\`iflex topics apply\`).`,
-      {},
-      error,
-    );
+  if (id !== undefined && id in REFUSALS)
+    return new IflexError('CONFIG_INVALID', `Kafka refuses what is asked, and would again: ${id}. ${REFUSALS[id]}`, {}, error);
   if (id !== undefined && /AUTHORIZATION|SASL|AUTHENTICATION/.test(id))
     return new IflexError('CONFIG_INVALID', `Kafka does not allow it: ${id}. Check the user's rights and KAFKA_USERNAME.`, {}, error);
   return new IflexError('KAFKA_UNREACHABLE', `Kafka does not answer as it should: ${id ?? error.message.replace(/\.$/, '')}.`, {}, error);

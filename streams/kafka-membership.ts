@@ -26,6 +26,8 @@ const PROTOCOL_TYPE = 'iflex-tasks';
 /** The form of claims and shares, which are JSON; members of different forms do not get into one group. */
 const PROTOCOL = 'held-first.1';
 const LEAVE_WITHIN_MS = 5_000;
+/** So much longer than the others may take is the wait for a new generation, which the coordinator begins without those that are late. */
+const JOIN_MARGIN_MS = 5_000;
 
 type JoinAnswer = Awaited<ReturnType<typeof joinGroupV9.api.async>>;
 
@@ -33,9 +35,11 @@ export function kafkaMembership(settings: KafkaSettings, namespace: string): Mem
   return {
     isShared: true,
     async follow(crew, signal) {
+      const sessionMs = settings.sessionMs ?? MEMBER_SESSION_MS;
       // The coordinator shows this name, so it tells members apart.
-      const cluster = new KafkaCluster(settings, `iflex ${namespace} ${hostname()} ${process.pid}`);
-      const member = new Member(cluster, taskGroup(namespace), settings.sessionMs ?? MEMBER_SESSION_MS);
+      const name = `iflex ${namespace} ${hostname()} ${process.pid}`;
+      const cluster = new KafkaCluster(settings, name, { requestWithinMs: sessionMs + JOIN_MARGIN_MS });
+      const member = new Member(cluster, taskGroup(namespace), sessionMs);
       try {
         await member.follow(crew, signal);
       } finally {
@@ -115,8 +119,9 @@ class Member {
     const isLeader = joined.leader === this.id;
     const shares = isLeader ? shareOut(joined.members!.map(claimOf), ALL_PARTITIONS.length) : new Map<string, number[]>();
     const assignments = [...shares].map(([memberId, share]) => ({ memberId, assignment: Buffer.from(JSON.stringify(share)) }));
-    const answer = await this.ask(syncGroupV5.api, this.group, this.generation, this.id, null, PROTOCOL_TYPE, PROTOCOL, assignments);
-    return JSON.parse(answer.assignment.toString()) as number[];
+    const synced = this.ask(syncGroupV5.api, this.group, this.generation, this.id, null, PROTOCOL_TYPE, PROTOCOL, assignments);
+    const answer = await untilAborted(synced, signal);
+    return answer && (JSON.parse(answer.assignment.toString()) as number[]);
   }
 
   private async joinGroup(metadata: Buffer, signal: AbortSignal): Promise<JoinAnswer | undefined> {
@@ -145,7 +150,21 @@ class Member {
       const waited = pause(MEMBER_HEARTBEAT_MS, undefined, { signal }).catch(() => {});
       await (done ? Promise.race([waited, done]) : waited);
       if (signal.aborted || isDone) return;
-      await this.ask(heartbeatV4.api, this.group, this.generation, this.id, null);
+      const beat = () => this.ask(heartbeatV4.api, this.group, this.generation, this.id, null);
+      await untilAborted(this.promptly(beat), signal);
+    }
+  }
+
+  /**
+   * For what is answered at once. A connection that died without a word would be waited for until the session is over and
+   * others have the tasks: after a third of it everything is asked over new ones.
+   */
+  private async promptly<T>(work: () => Promise<T>): Promise<T> {
+    const asking = setInterval(() => void this.cluster.disconnect().catch(() => {}), this.sessionMs / 3);
+    try {
+      return await work();
+    } finally {
+      clearInterval(asking);
     }
   }
 
@@ -155,7 +174,8 @@ class Member {
   }
 
   private async coordinatorOf(): Promise<BrokerAddress> {
-    const { coordinators } = await this.cluster.sendToAny(findCoordinatorV6.api, FindCoordinatorKeyTypes.GROUP, [this.group]);
+    const find = () => this.cluster.sendToAny(findCoordinatorV6.api, FindCoordinatorKeyTypes.GROUP, [this.group]);
+    const { coordinators } = await this.promptly(find);
     const { host, port } = coordinators[0];
     return { host, port };
   }

@@ -136,7 +136,10 @@ export class TransactionWriter {
     return written;
   }
 
-  /** A transaction that took too long is ended by the coordinator, which looks like the fence, but nobody has the id. */
+  /**
+   * A transaction that took too long is ended by the coordinator, which looks like the fence, though nobody may have the id:
+   * `isOverdue` in the details.
+   */
   private async fenceTold<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await work();
@@ -144,9 +147,9 @@ export class TransactionWriter {
       const cause = (error as IflexError).cause ?? error;
       const id = brokerErrorOf(cause);
       if (id === undefined || !FENCED.has(id)) throw kafkaError(error);
-      const late = performance.now() - this.startedMs > 0.8 * TRANSACTION_TIMEOUT_MS;
-      if (late) throw new IflexError('KAFKA_UNREACHABLE', `A transaction took longer than ${TRANSACTION_TIMEOUT_MS / 1000} s.`, {}, cause);
-      throw new IflexError('TASK_FENCED', 'Another process took this task over.', {}, cause);
+      const isOverdue = performance.now() - this.startedMs > 0.8 * TRANSACTION_TIMEOUT_MS;
+      const reason = isOverdue ? `, or its transaction took longer than ${TRANSACTION_TIMEOUT_MS / 1000} s` : '';
+      throw new IflexError('TASK_FENCED', `Another process took this task over${reason}.`, { isOverdue }, cause);
     }
   }
 }

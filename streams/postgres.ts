@@ -30,6 +30,12 @@ class BinaryClient extends pg.Client {
   }
 }
 
+/** So long the other side may say nothing before we ask whether it is still there. */
+const KEEPALIVE = { keepAlive: true, keepAliveInitialDelayMillis: 5_000 };
+/** A machine that lost its power says nothing: the server lets its locks go after 20 s, not after hours. */
+const NOTICE_DEATH =
+  'SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000';
+
 /** Opens a pool and proves that the server answers; throws DATABASE_UNREACHABLE with what to do. */
 export async function openPool(url: string, name: string, max = 8): Promise<Pool> {
   const pool = new pg.Pool({
@@ -39,6 +45,8 @@ export async function openPool(url: string, name: string, max = 8): Promise<Pool
     application_name: `iflex ${name}`,
     types,
     idleTimeoutMillis: 30_000,
+    ...KEEPALIVE,
+    onConnect: async (client) => void (await client.query(NOTICE_DEATH)),
   });
   pool.on('error', () => {}); // an idle connection died; the next query gets a new one or the error
   try {
@@ -52,8 +60,9 @@ export async function openPool(url: string, name: string, max = 8): Promise<Pool
 
 /** A connection of its own, outside of the pool (LISTEN, advisory locks). */
 export async function openClient(url: string, name: string): Promise<pg.Client> {
-  const client = new BinaryClient({ connectionString: url, application_name: `iflex ${name}`, types, keepAlive: true });
+  const client = new BinaryClient({ connectionString: url, application_name: `iflex ${name}`, types, ...KEEPALIVE });
   await client.connect();
+  await client.query(NOTICE_DEATH);
   return client;
 }
 

@@ -64,10 +64,10 @@ export async function keepGoing(signal: AbortSignal, work: () => Promise<void>):
   }
 }
 
-/** A controller that is aborted with the signal, and may be alone. */
+/** A controller that is aborted with the signal, and may be alone; then the signal, which may outlive many, forgets it. */
 export function linked(signal: AbortSignal): AbortController {
   const controller = new AbortController();
   if (signal.aborted) controller.abort();
-  else signal.addEventListener('abort', () => controller.abort(), { once: true });
+  else signal.addEventListener('abort', () => controller.abort(), { once: true, signal: controller.signal });
   return controller;
 }

@@ -77,11 +77,15 @@ export class TaskCrew implements Crew {
   /** Runs a task until the signal. One that another process took is taken again a while later, if nobody has stopped it then. */
   private async keepRunning(task: Task, signal: AbortSignal): Promise<void> {
     let pauseMs = TASK_RETAKE_MS;
-    while (!signal.aborted)
+    for (let known = 0; !signal.aborted; known = task.progress.committed)
       try {
         return await this.runOne(task, signal);
       } catch (error) {
-        if (!this.options.isShared || (error as IflexError).code !== 'TASK_FENCED') throw error;
+        const { code, details } = error as IflexError;
+        // Who was away for long cannot know whether another one has it. Who shares hears that from the group meanwhile.
+        if (code !== 'TASK_FENCED' || !(this.options.isShared || details.isOverdue)) throw error;
+        // It was ours in between: this is another time, not the same one going on.
+        if (task.progress.committed > known) pauseMs = TASK_RETAKE_MS;
         await pause(pauseMs, undefined, { signal }).catch(() => {});
         pauseMs = Math.min(MAX_TASK_RETAKE_MS, pauseMs * 2);
       }

@@ -16,12 +16,24 @@ test('what no further attempt cures is no lost connection, and names the error',
   }
 });
 
+test('what is refused says what to do', () => {
+  assert.match(told('RECORD_LIST_TOO_LARGE').message, /max\.message\.bytes.*segment\.bytes/);
+  assert.match(told('UNSUPPORTED_COMPRESSION_TYPE').message, /KAFKA_COMPRESSION/);
+  assert.match(told('INVALID_TRANSACTION_TIMEOUT').message, /transaction\.max\.timeout\.ms/);
+  const mixed = told('INCONSISTENT_GROUP_PROTOCOL');
+  assert.equal(mixed.code, 'CONFIG_INVALID');
+  assert.match(mixed.message, /same version/);
+});
+
 test('what passes, or is about the state of a writer, is tried again', () => {
   for (const id of [
     'NOT_LEADER_OR_FOLLOWER',
     'COORDINATOR_NOT_AVAILABLE',
     'INVALID_PRODUCER_ID_MAPPING',
     'OUT_OF_ORDER_SEQUENCE_NUMBER',
+    'TRANSACTION_ABORTABLE',
+    // As where bytes were changed on their way.
+    'CORRUPT_MESSAGE',
   ] as const) {
     const error = told(id);
     assert.equal(error.code, 'KAFKA_UNREACHABLE', id);

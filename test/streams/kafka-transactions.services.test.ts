@@ -9,6 +9,7 @@ import { KafkaReader } from '../../streams/kafka-reader.ts';
 import { kafkaSettings } from '../../streams/kafka-settings.ts';
 import { ownTopicName, topicName } from '../../streams/kafka-topics.ts';
 import { TransactionWriter } from '../../streams/kafka-transaction.ts';
+import { TRANSACTION_TIMEOUT_MS } from '../../streams/limits.ts';
 import { isConnectionLost } from '../../streams/retry.ts';
 import { openTestServices } from '../services.ts';
 import { code, numbered, texts } from './event-log-fixtures.ts';
@@ -176,3 +177,15 @@ test('CONCURRENT_TRANSACTIONS, answered again and again before it goes on, leave
     await log.close();
   }
 });
+
+for (const isOverdue of [false, true])
+  test(`a writer that was shut out ${isOverdue ? 'while it was away for long' : 'a moment ago'} is told so`, async (t) => {
+    await withOpenTransaction(inReadings, async ({ writer }) => {
+      const cluster = new KafkaCluster(settings, 'test');
+      await new TransactionWriter(cluster, writer.id).open();
+      await cluster.close();
+      const now = performance.now.bind(performance);
+      if (isOverdue) t.mock.method(performance, 'now', () => now() + TRANSACTION_TIMEOUT_MS);
+      await assert.rejects(writer.end(true), { code: 'TASK_FENCED', details: { isOverdue } });
+    });
+  });

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import { IflexError } from '../../streams/errors.ts';
 import { isConnectionLost, keepGoing, linked } from '../../streams/retry.ts';
@@ -42,4 +43,10 @@ test('a linked controller follows its signal, not the other way round', () => {
   assert.deepEqual([parent.signal.aborted, child.signal.aborted], [false, false]);
   parent.abort();
   assert.ok(child.signal.aborted && linked(parent.signal).signal.aborted);
+});
+
+test('a signal forgets a linked controller that was aborted alone', () => {
+  const { signal } = new AbortController();
+  linked(signal).abort();
+  assert.equal(getEventListeners(signal, 'abort').length, 0);
 });
