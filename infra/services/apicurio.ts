@@ -24,7 +24,7 @@ export const apicurio: Service = {
     const dataFolder = serviceFolder(place, 'apicurio', 'data');
     const values = { host: place.host, port: clientPort(place, 'apicurio'), dataFolder };
     const configuration = writeConfiguration(place, 'apicurio', 'apicurio.properties', values);
-    const options = [`-Xmx${APICURIO_HEAP_MB}m`, `-Dquarkus.config.locations=${configuration}`];
+    const options = [`-Xmx${APICURIO_HEAP_MB}m`, ...place.jvmOptions, `-Dquarkus.config.locations=${configuration}`];
     return { command: await findJava(), args: [...options, '-jar', join(folder, `apicurio-registry-app-${APICURIO_VERSION}-runner.jar`)] };
   },
   async isReady(place) {

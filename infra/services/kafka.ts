@@ -48,7 +48,7 @@ export async function prepareBroker(place: ServicesPlace, folder: string, option
     const format = ['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', configuration, ...formatting];
     await runSetup(place, 'kafka', { command: java, args: [...run, ...format] });
   }
-  return { command: java, args: [`-Xms256m`, `-Xmx${KAFKA_HEAP_MB}m`, ...run, 'kafka.Kafka', configuration] };
+  return { command: java, args: [`-Xms256m`, `-Xmx${KAFKA_HEAP_MB}m`, ...place.jvmOptions, ...run, 'kafka.Kafka', configuration] };
 }
 
 /** A cluster id must not begin with a dash, as it is an argument. */

@@ -17,6 +17,8 @@ export interface ServicesPlace {
   portShift: number;
   /** Address that servers listen on. */
   host: string;
+  /** For those that run in Java, beside what the service itself sets. */
+  jvmOptions: readonly string[];
   /** Set when we are root: whom the servers run as. */
   user: ServerUser | undefined;
   log: Log;
@@ -37,6 +39,7 @@ export function openPlace(log: Log, env: NodeJS.ProcessEnv = process.env): Servi
     cache: prepareStateFolder(resolve(env.IFLEX_SERVICES_CACHE ?? defaultCache(env)), CURE),
     portShift: shift,
     host: env.IFLEX_SERVICES_HOST ?? '127.0.0.1',
+    jvmOptions: (env.IFLEX_SERVICES_JVM_OPTIONS ?? '').split(' ').filter((option) => option !== ''),
     user: serverUser(),
     log,
   };

@@ -12,8 +12,12 @@ import type { Ground } from './ground.ts';
 /** Each member that dies or freezes is awaited for so long. */
 const SESSION_MS = 2_000;
 
+/** Compiled quickly rather than well, as servers that are killed live for seconds: about half of the processor time. */
+const JVM_OPTIONS = '-XX:TieredStopAtLevel=1';
+
 /** Brings the services up, for the tests of one file. */
 export async function openKafkaGround(): Promise<Ground> {
+  process.env.IFLEX_SERVICES_JVM_OPTIONS ??= JVM_OPTIONS;
   const { place, settings } = await openTestServices('kafka', 'apicurio', 'timescaledb');
   return {
     backend: {
