@@ -109,17 +109,26 @@ export class KafkaReader {
       const fetched = await this.fetch(
         [...asked.values()].map(({ at, result }) => ({ ...at, offset: result.nextOffset, maxBytes: partMax })),
       );
-      for (const each of fetched) await this.take(asked.get(placeOf(each))!, each, { maxRecords, maxBytes }, asked.size === 1);
+      let goesOn = false;
+      for (const each of fetched) goesOn = (await this.take(asked.get(placeOf(each))!, each, { maxRecords, maxBytes })) || goesOn;
+      if (goesOn) continue;
+      // An answer holds a batch of one partition at least. So what is left in all of them up to their ends was compacted away.
+      for (const each of fetched) {
+        const reading = asked.get(placeOf(each))!;
+        reading.result.nextOffset = each.lastStableOffset;
+        reading.done = true;
+      }
     }
   }
 
-  private async take(reading: Reading, fetched: FetchedPartition, { maxRecords, maxBytes }: ReadOptions, alone: boolean): Promise<void> {
+  /** False where the answer brought the reading no further. */
+  private async take(reading: Reading, fetched: FetchedPartition, { maxRecords, maxBytes }: ReadOptions): Promise<boolean> {
     const { result } = reading;
     if (fetched.errorCode === OFFSET_OUT_OF_RANGE) {
       const [start] = await this.starts([reading.at]);
       if (result.nextOffset >= start) reading.done = true;
       else result.nextOffset = start;
-      return;
+      return true;
     }
     const before = result.records.length;
     const room = { maxRecords: maxRecords - before, maxBytes: Math.max(0, maxBytes - reading.bytes) };
@@ -129,12 +138,8 @@ export class KafkaReader {
     const moved = nextOffset > result.nextOffset;
     result.nextOffset = nextOffset;
     const full = result.records.length >= maxRecords || (reading.bytes >= maxBytes && result.records.length > 0);
-    if (full || nextOffset >= fetched.lastStableOffset) reading.done = true;
-    else if (!moved && alone) {
-      // Nothing is left between here and the end: it was compacted away.
-      result.nextOffset = fetched.lastStableOffset;
-      reading.done = true;
-    }
+    reading.done = full || nextOffset >= fetched.lastStableOffset;
+    return moved || reading.done;
   }
 
   async read(at: TopicPartition, offset: number, options: ReadOptions): Promise<ReadResult> {
