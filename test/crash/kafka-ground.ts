@@ -12,7 +12,7 @@ import type { Ground } from './ground.ts';
 /** Each member that dies or freezes is awaited for so long. */
 const SESSION_MS = 2_000;
 
-/** Compiled quickly rather than well, as servers that are killed live for seconds: about half of the processor time. */
+/** Compiled quickly rather than well, as servers that are killed live for seconds. */
 const JVM_OPTIONS = '-XX:TieredStopAtLevel=1';
 
 /** Brings the services up, for the tests of one file. */
